@@ -1,0 +1,115 @@
+package hal
+
+import (
+	"context"
+	"log/slog"
+	"net/url"
+
+	"github.com/millrace-video/millrace/pool"
+)
+
+// Source yields frames. One goroutine reads.
+type Source interface {
+	// Stream returns the tracks, known since Open. Later frames may carry another.
+	Stream() *Stream
+	// Live says whether frames come at their own pace and cannot be held back.
+	Live() bool
+	// Read blocks until a frame is ready, returns io.EOF when the source ended cleanly, and
+	// gives up promptly when ctx is done. The caller owns one reference. Tracks come mixed, in
+	// about the order of their DTS. Stamp.Run is the engine's; a source leaves it 0.
+	Read(ctx context.Context) (Frame, error)
+	// Close frees everything but what is still on loan, which stays valid. It ends a Read under
+	// way; a second call is harmless.
+	Close() error
+}
+
+// Urgency is a Source that saves wake-ups while nobody watches.
+type Urgency interface {
+	// SetUrgent says whether somebody waits for each frame (true) or only a recorder reads. It
+	// may be called from any goroutine.
+	SetUrgent(urgent bool)
+}
+
+// KeyFramer is a Source or Encoder that can be asked for a key frame.
+type KeyFramer interface {
+	RequestKeyFrame()
+}
+
+// Reporter is a Source that counts.
+type Reporter interface {
+	SourceStats() SourceStats
+}
+
+// SourceStats is what a source saw since it was opened.
+type SourceStats struct {
+	Frames    uint64 `json:"frames"`
+	Bytes     uint64 `json:"bytes"`
+	Lost      uint64 `json:"lost"`      // packets or pictures missing, by their sequence numbers
+	Malformed uint64 `json:"malformed"` // packets or units that made no sense
+	Dropped   uint64 `json:"dropped"`   // frames the driver let go: no free buffer
+}
+
+// Options is what the engine gives a source. The zero value works.
+type Options struct {
+	Transport string // RTSP: "tcp", "udp", "multicast" or "" (try UDP only where told to: TCP)
+	Buffers   int    // raw pictures to allocate; 0 is the driver's choice
+	ArenaMax  int    // bytes of encoded frames on loan at once; 0 is the arena's default
+	Clock     *Clock
+	Log       *slog.Logger
+}
+
+// WithDefaults fills in what is nil.
+func (o Options) WithDefaults() Options {
+	if o.Clock == nil {
+		o.Clock = NewClock()
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Arena returns an arena of the size that the options ask for.
+func (o Options) Arena() *pool.Arena { return pool.NewArena(pool.ArenaConfig{Max: o.ArenaMax}) }
+
+// Driver is known by its name. What else it can do it says by implementing SourceDriver,
+// EncoderDriver and Lister.
+type Driver interface {
+	Name() string
+}
+
+// SourceDriver opens sources.
+type SourceDriver interface {
+	Driver
+	// Schemes returns the URL schemes it takes.
+	Schemes() []string
+	// Check says what is wrong with a URL, without touching the device: a wrong parameter is
+	// named with what would be right. The error shows no password.
+	Check(u *url.URL) error
+	// Open opens the device. ctx bounds the opening alone.
+	Open(ctx context.Context, u *url.URL, opts Options) (Source, error)
+}
+
+// Lister finds devices.
+type Lister interface {
+	Devices(ctx context.Context) ([]Device, error)
+}
+
+// Device is a camera as its driver describes it before it is opened.
+type Device struct {
+	URL     string   `json:"url"`
+	Driver  string   `json:"driver"`
+	Name    string   `json:"name"`
+	Bus     string   `json:"bus,omitempty"` // where it is plugged in; stays when the node's number changes
+	Formats []Format `json:"formats"`
+}
+
+// Format is one way a device can deliver pictures.
+type Format struct {
+	Codec  Codec       `json:"-"`
+	Pixel  PixelFormat `json:"-"` // where Codec is Raw
+	Name   string      `json:"name"`
+	Width  int         `json:"width"`
+	Height int         `json:"height"`
+	Rates  []float64   `json:"rates"` // frames a second, the highest first
+}

@@ -1,0 +1,84 @@
+package pipeline
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Policy is what a full queue does (P6).
+type Policy uint8
+
+// The policies. DropUntilKey drops what comes until the next key frame of the pictures, sound
+// along with it, so that an inter-coded stream never has a hole that its decoder could see.
+const (
+	Wait Policy = iota
+	DropNewest
+	DropOldest
+	DropUntilKey
+)
+
+func policyNames() [4]string {
+	return [...]string{"wait", "drop-newest", "drop-oldest", "drop-until-key"}
+}
+
+func (p Policy) String() string {
+	names := policyNames()
+	if int(p) >= len(names) {
+		return fmt.Sprintf("policy(%d)", uint8(p))
+	}
+	return names[p]
+}
+
+// ParsePolicy is the inverse of String.
+func ParsePolicy(name string) (Policy, error) {
+	names := policyNames()
+	if i := slices.Index(names[:], name); i >= 0 {
+		return Policy(i), nil
+	}
+	return 0, fmt.Errorf("unknown queue policy %q: one of %v", name, names)
+}
+
+// Limit is a queue's size, what it does when full, and when its consumer is woken.
+type Limit struct {
+	Frames int    // default 64
+	Bytes  int    // 0: no limit by bytes
+	Full   Policy // under a live source anything but Wait
+
+	// The consumer sleeps until that much is there, or the oldest frame is that old, or the
+	// stream ends. Both 0: it is woken for every frame, and the branch counts as live: the
+	// source then reads without delay (hal.Urgency).
+	WakeBytes int
+	WakeAge   time.Duration
+
+	// OnDemand: the branch gets nothing until its stage calls Env.Want(true).
+	OnDemand bool
+}
+
+// Bound is how a branch's queue is described: a Limit, or a stage's own notion of one.
+type Bound interface {
+	Limit() Limit
+}
+
+// Limit implements Bound.
+func (l Limit) Limit() Limit {
+	if l.Frames == 0 {
+		l.Frames = 64
+	}
+	return l
+}
+
+// Validate says what is wrong with a limit.
+func (l Limit) Validate() error {
+	switch {
+	case l.Frames < 1:
+		return fmt.Errorf("a queue of %d frames: at least 1", l.Frames)
+	case l.Bytes < 0 || l.WakeBytes < 0 || l.WakeAge < 0:
+		return fmt.Errorf("a queue's limits cannot be negative: %+v", l)
+	case l.WakeBytes > 0 && l.WakeAge == 0:
+		return fmt.Errorf("a queue that wakes at %d bytes needs an age too, or a slow stream is never read", l.WakeBytes)
+	case l.Full > DropUntilKey:
+		return fmt.Errorf("unknown queue policy %d", l.Full)
+	}
+	return nil
+}

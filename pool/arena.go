@@ -1,0 +1,195 @@
+package pool
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+)
+
+// ErrArenaFull says that the arena's limit is reached: whoever reads from it is too slow.
+var ErrArenaFull = errors.New("arena is full")
+
+// ArenaConfig is an Arena's size. The zero value is ready for one camera.
+type ArenaConfig struct {
+	Chunk int // bytes in a chunk; default 128 KiB. It doubles when a frame needs more
+	Max   int // bytes of all chunks together; default 64 MiB
+}
+
+// Arena carves frames of any size from recycled chunks. A chunk comes home when the last of
+// its frames is released, so what is held long keeps its whole chunk: copy that out. In the
+// steady state nothing is allocated. It is safe for concurrent use.
+type Arena struct {
+	max int
+
+	mu       sync.Mutex
+	size     int // of the next chunk
+	cur      *chunk
+	free     []*chunk
+	surplus  int // the least number of free chunks since the last trim
+	untilCut int
+	bytes    int // of every chunk, free ones too
+	chunks   int
+
+	held atomic.Int64
+}
+
+// trimEvery is how many chunks are used up between two looks at what was never needed.
+const trimEvery = 256
+
+// chunk is memory that frames are cut from one after the other. Its slots are reused with it.
+type chunk struct {
+	arena  *Arena
+	memory []byte
+	used   int
+	slots  []*Slot
+	lent   int
+	live   atomic.Int64 // frames on loan, and one while the arena carves from it
+}
+
+// NewArena returns an empty arena; memory comes with the first frame.
+func NewArena(cfg ArenaConfig) *Arena {
+	if cfg.Chunk <= 0 {
+		cfg.Chunk = 128 << 10
+	}
+	if cfg.Max <= 0 {
+		cfg.Max = 64 << 20
+	}
+	return &Arena{max: cfg.Max, size: cfg.Chunk, untilCut: trimEvery}
+}
+
+// Get returns a buffer of n bytes, content undefined. It fails with ErrArenaFull where the
+// limit leaves no room, and never blocks.
+func (a *Arena) Get(n int) (Buffer, error) {
+	if n < 0 {
+		return Buffer{}, fmt.Errorf("a frame of %d bytes", n)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.fit(n); err != nil {
+		return Buffer{}, err
+	}
+	c := a.cur
+	c.used += n
+	return c.lend(c.used-n, n), nil
+}
+
+// fit makes cur a chunk with room for n bytes. The caller holds mu.
+func (a *Arena) fit(n int) error {
+	if a.cur != nil && len(a.cur.memory)-a.cur.used >= n {
+		return nil
+	}
+	next, err := a.take(n)
+	if err != nil {
+		return err
+	}
+	if old := a.cur; old != nil {
+		a.cur = nil
+		a.drop(old)
+	}
+	a.cur = next
+	return nil
+}
+
+// take returns an empty chunk with room for n bytes. Smaller ones from before are let go.
+// The caller holds mu.
+func (a *Arena) take(n int) (*chunk, error) {
+	if n > a.max {
+		return nil, fmt.Errorf("%w: a frame of %d bytes, limit %d", ErrArenaFull, n, a.max)
+	}
+	for a.size < n {
+		a.size *= 2
+	}
+	a.trim()
+	for len(a.free) > 0 {
+		last := len(a.free) - 1
+		c := a.free[last]
+		a.free = a.free[:last]
+		a.surplus = min(a.surplus, len(a.free))
+		if len(c.memory) >= a.size {
+			c.live.Store(1)
+			return c, nil
+		}
+		a.forget(c)
+	}
+	a.surplus = 0
+	if a.bytes+a.size > a.max {
+		return nil, fmt.Errorf("%w: %d bytes in %d chunks, limit %d", ErrArenaFull, a.bytes, a.chunks, a.max)
+	}
+	c := &chunk{arena: a, memory: make([]byte, a.size)}
+	c.live.Store(1)
+	a.bytes += a.size
+	a.chunks++
+	return c, nil
+}
+
+// trim lets chunks go that no need has touched for trimEvery chunks.
+func (a *Arena) trim() {
+	if a.untilCut--; a.untilCut > 0 {
+		return
+	}
+	for range a.surplus {
+		last := len(a.free) - 1
+		a.forget(a.free[last])
+		a.free = a.free[:last]
+	}
+	a.untilCut, a.surplus = trimEvery, len(a.free)
+}
+
+func (a *Arena) forget(c *chunk) {
+	a.bytes -= len(c.memory)
+	a.chunks--
+}
+
+// lend starts a loan of n bytes at start. Whoever carves from the chunk calls it.
+func (c *chunk) lend(start, n int) Buffer {
+	if c.lent == len(c.slots) {
+		c.slots = append(c.slots, NewSlot(c))
+	}
+	s := c.slots[c.lent]
+	c.lent++
+	s.bytes = c.memory[start : start+n : start+n]
+	c.live.Add(1)
+	c.arena.held.Add(1)
+	return s.Lend()
+}
+
+// Return implements Home.
+func (c *chunk) Return(*Slot) {
+	c.arena.held.Add(-1)
+	if c.live.Add(-1) == 0 {
+		c.arena.mu.Lock()
+		c.arena.recycle(c)
+		c.arena.mu.Unlock()
+	}
+}
+
+// drop gives up the arena's own hold on a chunk. The caller holds mu.
+func (a *Arena) drop(c *chunk) {
+	if c.live.Add(-1) == 0 {
+		a.recycle(c)
+	}
+}
+
+func (a *Arena) recycle(c *chunk) {
+	c.used, c.lent = 0, 0
+	if len(c.memory) < a.size {
+		a.forget(c)
+		return
+	}
+	a.free = append(a.free, c)
+}
+
+// ArenaStats is what an arena holds now.
+type ArenaStats struct {
+	Held   int // frames on loan
+	Chunks int // chunks, free ones too
+	Bytes  int // of all chunks
+}
+
+// Stats returns what the arena holds now.
+func (a *Arena) Stats() ArenaStats {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return ArenaStats{Held: int(a.held.Load()), Chunks: a.chunks, Bytes: a.bytes}
+}

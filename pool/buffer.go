@@ -1,0 +1,152 @@
+package pool
+
+import (
+	"fmt"
+	"sync/atomic"
+)
+
+// Home takes a slot back when its last reference is released. Return is called from
+// whichever worker released last, and must not block.
+type Home interface {
+	Return(s *Slot)
+}
+
+// Slot is a piece of memory that its owner lends out as Buffers, one loan at a time.
+// A driver makes one for each of its mapped buffers; Buffers and Arena make their own.
+type Slot struct {
+	// Index is the owner's own: a driver's buffer number.
+	Index int
+
+	home   Home
+	state  atomic.Uint64 // generation in the upper half, references in the lower
+	bytes  []byte
+	planes [][]byte // memory of its own for each plane; nil where bytes holds them all
+}
+
+// NewSlot makes a slot of memory that belongs to home. More than one plane means that the
+// planes of a picture lie in separate memory (V4L2 multi-planar).
+func NewSlot(home Home, planes ...[]byte) *Slot {
+	s := &Slot{home: home}
+	s.SetPlanes(planes...)
+	return s
+}
+
+// SetPlanes replaces the slot's memory. It panics while the slot is on loan.
+func (s *Slot) SetPlanes(planes ...[]byte) {
+	s.mustBeHome()
+	s.bytes, s.planes = nil, nil
+	if len(planes) > 0 {
+		s.bytes = planes[0]
+	}
+	if len(planes) > 1 {
+		s.planes = planes
+	}
+}
+
+// Lend starts a loan with one reference. It panics while the slot is on loan: an owner
+// that lends twice has a bug.
+func (s *Slot) Lend() Buffer {
+	s.mustBeHome()
+	st := s.state.Add(1)
+	return Buffer{slot: s, gen: uint32(st >> 32)}
+}
+
+// OnLoan says whether somebody holds a reference.
+func (s *Slot) OnLoan() bool { return uint32(s.state.Load()) != 0 }
+
+func (s *Slot) mustBeHome() {
+	if s.OnLoan() {
+		panic("pool: slot is still on loan")
+	}
+}
+
+// Buffer is one reference to bytes on loan. It is passed by value; who holds it owns one
+// reference and releases it exactly once. What is shared is read-only. A Buffer whose loan
+// has ended panics on every use, even when the memory is on loan again. The zero Buffer
+// holds nothing.
+type Buffer struct {
+	slot *Slot
+	gen  uint32
+}
+
+// IsZero says whether b holds nothing at all.
+func (b Buffer) IsZero() bool { return b.slot == nil }
+
+// Bytes returns the content; of a picture in separate planes, the first.
+func (b Buffer) Bytes() []byte {
+	b.check()
+	return b.slot.bytes
+}
+
+// Len returns the length of Bytes.
+func (b Buffer) Len() int { return len(b.Bytes()) }
+
+// Planes returns how many separate pieces of memory hold the content: mostly 1.
+func (b Buffer) Planes() int {
+	b.check()
+	return max(1, len(b.slot.planes))
+}
+
+// Plane returns piece i, counted from 0.
+func (b Buffer) Plane(i int) []byte {
+	b.check()
+	if b.slot.planes == nil && i == 0 {
+		return b.slot.bytes
+	}
+	return b.slot.planes[i]
+}
+
+// Slot returns the memory behind b, for its owner alone.
+func (b Buffer) Slot() *Slot {
+	b.check()
+	return b.slot
+}
+
+// Shorten cuts the content to n bytes. Only the sole holder may call it.
+func (b Buffer) Shorten(n int) {
+	b.check()
+	if refs := uint32(b.slot.state.Load()); refs != 1 {
+		panic(fmt.Sprintf("pool: Shorten of a buffer with %d references", refs))
+	}
+	b.slot.bytes = b.slot.bytes[:n]
+}
+
+// Retain adds a reference and returns it.
+func (b Buffer) Retain() Buffer {
+	for {
+		st := b.slot.state.Load()
+		if uint32(st>>32) != b.gen || uint32(st) == 0 {
+			panic("pool: Retain after the last Release")
+		}
+		if b.slot.state.CompareAndSwap(st, st+1) {
+			return b
+		}
+	}
+}
+
+// Release gives the reference back. The last one sends the memory home.
+func (b Buffer) Release() {
+	for {
+		st := b.slot.state.Load()
+		if uint32(st>>32) != b.gen || uint32(st) == 0 {
+			panic("pool: Release after the last Release")
+		}
+		next := st - 1
+		if uint32(next) == 0 {
+			next += 1 << 32
+		}
+		if !b.slot.state.CompareAndSwap(st, next) {
+			continue
+		}
+		if uint32(next) == 0 {
+			b.slot.home.Return(b.slot)
+		}
+		return
+	}
+}
+
+func (b Buffer) check() {
+	if st := b.slot.state.Load(); uint32(st>>32) != b.gen || uint32(st) == 0 {
+		panic("pool: use of a buffer after its last Release")
+	}
+}
