@@ -1,0 +1,56 @@
+# Two commands do all the set-up on a fresh machine:
+#   make run     builds and runs Millrace, with a synthetic camera where there is no other
+#   make test    installs what the tests need, and runs them
+# `make help` lists the rest.
+
+GO      ?= go
+ARGS    ?=
+DATA    ?= rec
+BIN     := bin/millrace
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test lint breaches bench fuzz torture trace cross hil clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## bin/millrace, stripped
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/millrace
+
+run: build ## record and serve every camera there is, or a synthetic one, until Ctrl-C
+	exec ./$(BIN) run --data $(DATA) $(ARGS)
+
+test: ## install what the tests need, then all tests with the race detector, then trace
+	@bash .ci/packages
+	$(GO) test -race -shuffle=on -count=1 -timeout 20m ./...
+	@$(MAKE) --no-print-directory trace
+
+lint: ## the house rules, and that each of them catches its breach
+	@bash .ci/lint
+
+breaches: ## only that each house rule catches its breach
+	@bash .ci/breaches
+
+trace: ## which tests name which requirement; fails where a built one has none
+	@$(GO) run ./.ci/trace
+
+bench: ## the speed figures, in benchstat's form (COUNT=10 for statistics)
+	@bash .ci/bench
+
+fuzz: ## every fuzz target for a short while (FUZZTIME=10s)
+	@bash .ci/fuzz
+
+torture: ## the long trials: the same tests with large counts, and the fuzzers
+	@bash .ci/packages
+	MILLRACE_TORTURE=1 $(GO) test -race -shuffle=on -count=1 -timeout 4h ./...
+
+cross: ## amd64, arm64 and armv7 without cgo, each under the size limit
+	@bash .ci/cross
+
+hil: ## hardware in the loop: has its place in bench/hil, comes with V4L2
+	@bash .ci/hil
+
+clean: ## what was built; recordings stay
+	rm -rf bin
