@@ -1,0 +1,134 @@
+package synth_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/synth"
+)
+
+func open(t *testing.T, rawURL string, opts hal.Options) hal.Source {
+	t.Helper()
+	u, err := url.Parse(rawURL)
+	require.NoError(t, err)
+	s, err := synth.Driver{}.Open(t.Context(), u, opts)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	return s
+}
+
+// readAll hands every frame of a finite source to each, and releases it.
+func readAll(t *testing.T, s hal.Source, each func(f hal.Frame)) {
+	t.Helper()
+	for {
+		f, err := s.Read(t.Context())
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		require.NoError(t, err)
+		each(f)
+		f.Release()
+	}
+}
+
+// annexB is a source's pictures as a file of start codes, parameter sets first.
+func annexB(t *testing.T, s hal.Source) []byte {
+	t.Helper()
+	var out []byte
+	start := []byte{0, 0, 0, 1}
+	readAll(t, s, func(f hal.Frame) {
+		if f.Info().Codec != hal.H264 {
+			return
+		}
+		if f.Key {
+			for _, ps := range [][]byte{f.Info().SPS, f.Info().PPS} {
+				out = append(append(out, start...), ps...)
+			}
+		}
+		b := f.Buf.Bytes()
+		for len(b) > 0 {
+			n := 4 + int(b[0])<<24 + int(b[1])<<16 + int(b[2])<<8 + int(b[3])
+			out = append(append(out, start...), b[4:n]...)
+			b = b[n:]
+		}
+	})
+	return out
+}
+
+// ffmpeg runs ffmpeg on a file of in and returns what it wrote. Anything it says is an error.
+func ffmpeg(t *testing.T, in []byte, args ...string) []byte {
+	t.Helper()
+	bin, err := exec.LookPath("ffmpeg")
+	if err != nil {
+		t.Fatal("ffmpeg is missing: install the Debian package ffmpeg")
+	}
+	file := filepath.Join(t.TempDir(), "in")
+	require.NoError(t, os.WriteFile(file, in, 0o600))
+	for i, a := range args {
+		if a == "IN" {
+			args[i] = file
+		}
+	}
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), bin, append([]string{"-v", "error", "-nostdin"}, args...)...)
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	require.NoError(t, cmd.Run(), said.String())
+	require.Empty(t, said.String(), "ffmpeg complains")
+	return out.Bytes()
+}
+
+func TestFFmpegDecodesEveryPictureAsPainted(t *testing.T) { // H7
+	for _, tc := range []struct {
+		size, rate string
+		gop, n     int
+		more       string
+	}{
+		{"640x360", "25", 50, 125, ""},
+		{"160x112", "1", 1, 12, ""},
+		{"176x144", "12.5", 7, 40, "&seed=3"},
+		{"322x242", "29.97", 30, 95, "&seed=99"},
+		{"1280x720", "50", 25, 60, "&bitrate=4M"},
+		{"1920x1080", "30000/1001", 12, 26, "&bitrate=12M&seed=2"},
+		{"180x640", "60", 70000 / 2, 80, ""},
+		{"4096x2160", "25", 5, 6, ""},
+	} {
+		t.Run(tc.size+"@"+tc.rate, func(t *testing.T) {
+			src := open(t, fmt.Sprintf("synth://?size=%s&rate=%s&gop=%d&frames=%d&audio=none&pace=fast%s", tc.size, tc.rate, tc.gop, tc.n, tc.more), hal.Options{})
+			track := src.Stream().Tracks[0]
+			w, h := track.Width, track.Height
+			got := ffmpeg(t, annexB(t, src), "-f", "h264", "-i", "IN", "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-")
+			size := w * h * 3 / 2
+			require.Equal(t, tc.n, len(got)/size, "pictures")
+			rate, err := synth.ParseRate(tc.rate)
+			require.NoError(t, err)
+			var seed int
+			_, _ = fmt.Sscanf(tc.more[max(0, len(tc.more)-7):], "&seed=%d", &seed)
+			u, _ := url.Parse("synth://?size=" + tc.size + "&rate=" + tc.rate + tc.more)
+			cfg, err := synth.Parse(u)
+			require.NoError(t, err)
+			require.Equal(t, rate, cfg.Rate)
+			layout, err := hal.PackedLayout(hal.I420, w, h)
+			require.NoError(t, err)
+			want := make([]byte, size)
+			for i := range tc.n {
+				pic := got[i*size : (i+1)*size]
+				require.NoError(t, cfg.Paint(want, layout, i))
+				require.True(t, bytes.Equal(want, pic), "picture %d differs", i)
+				n, ok := synth.ReadNumber(pic, w, w, h)
+				require.True(t, ok, "no number in picture %d", i)
+				require.Equal(t, cfg.Number(i), n)
+			}
+		})
+	}
+}
