@@ -9,17 +9,19 @@ import (
 // Policy is what a full queue does (P6).
 type Policy uint8
 
-// The policies. DropUntilKey drops what comes until the next key frame of the pictures, sound
-// along with it, so that an inter-coded stream never has a hole that its decoder could see.
+// The policies. DropUntilKey, the default, drops what comes until the next key frame of the
+// pictures, sound along with it, so that an inter-coded stream never has a hole that its
+// decoder could see. Wait is for queues of one's own: in a channel a live source is never held
+// back, and under a source that can be, every queue waits whatever its policy.
 const (
-	Wait Policy = iota
-	DropNewest
+	DropUntilKey Policy = iota
 	DropOldest
-	DropUntilKey
+	DropNewest
+	Wait
 )
 
 func policyNames() [4]string {
-	return [...]string{"wait", "drop-newest", "drop-oldest", "drop-until-key"}
+	return [...]string{"drop-until-key", "drop-oldest", "drop-newest", "wait"}
 }
 
 func (p Policy) String() string {
@@ -43,7 +45,7 @@ func ParsePolicy(name string) (Policy, error) {
 type Limit struct {
 	Frames int    // default 64
 	Bytes  int    // 0: no limit by bytes
-	Full   Policy // under a live source anything but Wait
+	Full   Policy // what happens under a live source; not Wait
 
 	// The consumer sleeps until that much is there, or the oldest frame is that old, or the
 	// stream ends. Both 0: it is woken for every frame, and the branch counts as live: the
@@ -77,7 +79,7 @@ func (l Limit) Validate() error {
 		return fmt.Errorf("a queue's limits cannot be negative: %+v", l)
 	case l.WakeBytes > 0 && l.WakeAge == 0:
 		return fmt.Errorf("a queue that wakes at %d bytes needs an age too, or a slow stream is never read", l.WakeBytes)
-	case l.Full > DropUntilKey:
+	case l.Full > Wait:
 		return fmt.Errorf("unknown queue policy %d", l.Full)
 	}
 	return nil

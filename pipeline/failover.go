@@ -1,0 +1,227 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millrace-video/millrace/hal"
+)
+
+// candidate is a source of the list and how it did so far. head.mu guards it.
+type candidate struct {
+	Candidate
+	cause string // why it is not in use; empty while nothing is known against it
+	tries int    // in a row that failed
+	next  int64  // clock: not before then
+	never bool   // unsupported: not again until the channel is started anew
+}
+
+// opened is a source that is ready to be read.
+type opened struct {
+	index int
+	src   hal.Source
+}
+
+func (o *opened) close() {
+	if o != nil {
+		_ = guard(o.src.Close) //nolint:errcheck // nothing can be done about a source that does not close
+	}
+}
+
+// pick opens the first source that can be opened, waiting for the back-off of each. It gives
+// up only where none can ever work, or when ctx is done.
+func (h *head) pick(ctx context.Context) (*opened, error) {
+	for {
+		for i := range h.candidates {
+			if wait, never := h.waitFor(i); never || wait > 0 {
+				continue
+			}
+			src, err := h.open(ctx, i)
+			if err == nil {
+				return &opened{i, src}, nil
+			}
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			h.failed(i, err, false)
+		}
+		wait, err := h.earliest(len(h.candidates))
+		if err != nil {
+			return nil, err
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// sleep waits; it is in nobody's way: there is no source to read.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (h *head) open(ctx context.Context, i int) (src hal.Source, err error) {
+	ctx, cancel := context.WithTimeout(ctx, h.origin.OpenTimeout)
+	defer cancel()
+	err = guard(func() (err error) {
+		src, err = h.candidates[i].Open(ctx, h.origin.Options)
+		return err
+	})
+	return src, err
+}
+
+// waitFor returns how long candidate i is not to be tried, or that it never is.
+func (h *head) waitFor(i int) (time.Duration, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := &h.candidates[i]
+	return time.Duration(c.next - h.ch.eng.clock.Mono()), c.never
+}
+
+// earliest returns how long to wait for the first of the first n candidates, or an error
+// where none of them can ever work.
+func (h *head) earliest(n int) (time.Duration, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	found := false
+	var at int64
+	for _, c := range h.candidates[:n] {
+		if !c.never && (!found || c.next < at) {
+			at, found = c.next, true
+		}
+	}
+	if !found {
+		causes := make([]error, 0, n)
+		for _, c := range h.candidates[:n] {
+			causes = append(causes, fmt.Errorf("%s: %s", c.String(), c.cause))
+		}
+		return 0, fmt.Errorf("%w: %w", hal.ErrUnsupported, errors.Join(causes...))
+	}
+	return max(0, time.Duration(at-h.ch.eng.clock.Mono())), nil
+}
+
+// failed takes note of a source's failure and of when to try it again. One that had run well
+// starts its back-off from the beginning.
+func (h *head) failed(i int, err error, ranWell bool) {
+	h.mu.Lock()
+	c := &h.candidates[i]
+	if ranWell {
+		c.tries = 0
+	}
+	wait := h.ch.eng.cfg.Backoff.delay(c.tries)
+	c.tries++
+	c.cause = err.Error()
+	c.next = h.ch.eng.clock.Mono() + int64(wait)
+	c.never = errors.Is(err, hal.ErrUnsupported)
+	again := c.tries > 1
+	h.fault = fault{cause: err.Error(), at: h.ch.eng.clock.Now(), count: h.fault.count + 1}
+	h.mu.Unlock()
+	if again {
+		h.ch.log.Debug("source failed again", "channel", h.ch.Name(), "source", h.candidates[i].String(), "cause", describe(err), "next_try_s", wait.Seconds())
+	} else {
+		h.ch.log.Warn("source failed", "channel", h.ch.Name(), "source", h.candidates[i].String(), "cause", describe(err), "next_try_s", wait.Seconds())
+		h.ch.machine.because(err.Error())
+	}
+}
+
+// forgive forgets what is known against the sources: the channel is started anew.
+func (h *head) forgive() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range h.candidates {
+		c := &h.candidates[i]
+		c.never, c.tries, c.next = false, 0, 0
+	}
+}
+
+// probe looks, beside a run, whether a better source is back.
+type probe struct {
+	done  chan struct{}
+	found *opened
+}
+
+// startProbe starts looking for a source before index. It cancels the run with errBetter when
+// one has delivered for the settling time.
+func (h *head) startProbe(ctx context.Context, index int, cancel context.CancelCauseFunc) *probe {
+	p := &probe{done: make(chan struct{})}
+	if index == 0 {
+		close(p.done)
+		return p
+	}
+	err := h.ch.workers.Go(func() error {
+		found, err := h.lookForBetter(ctx, index)
+		if err == nil {
+			p.found = found
+			cancel(errBetter)
+		}
+		return nil
+	}, func(error) { close(p.done) })
+	if err != nil {
+		close(p.done)
+	}
+	return p
+}
+
+// stop ends the looking and returns what was found.
+func (p *probe) stop(cancel context.CancelCauseFunc, err error) *opened {
+	cancel(err)
+	<-p.done
+	return p.found
+}
+
+func (h *head) lookForBetter(ctx context.Context, index int) (*opened, error) {
+	for {
+		wait, err := h.earliest(index)
+		if err != nil {
+			return nil, err
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return nil, err
+		}
+		for i := range index {
+			if wait, never := h.waitFor(i); never || wait > 0 {
+				continue
+			}
+			src, err := h.open(ctx, i)
+			if err == nil {
+				err = h.settle(ctx, src)
+			}
+			if err == nil {
+				return &opened{i, src}, nil
+			}
+			if src != nil {
+				(&opened{i, src}).close()
+			}
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			h.failed(i, err, false)
+		}
+	}
+}
+
+// settle reads a source for the settling time and lets its frames go.
+func (h *head) settle(ctx context.Context, src hal.Source) error {
+	until := h.ch.eng.clock.Mono() + int64(h.origin.Settle)
+	ctx, cancel := context.WithTimeoutCause(ctx, h.origin.Settle+stallLimit(src.Stream()), hal.ErrStalled)
+	defer cancel()
+	return guard(func() error {
+		for h.ch.eng.clock.Mono() < until {
+			f, err := src.Read(ctx)
+			if err != nil {
+				return err
+			}
+			f.Release()
+		}
+		return nil
+	})
+}

@@ -1,0 +1,141 @@
+package pipeline
+
+import (
+	"time"
+)
+
+// Status is all that a channel has to say of itself.
+type Status struct {
+	Name    string         `json:"name"`
+	State   string         `json:"state"`
+	Cause   string         `json:"cause,omitempty"` // why it is in this state
+	Since   time.Time      `json:"since"`
+	Run     uint32         `json:"run"`              // how often a source was opened
+	Source  string         `json:"source,omitempty"` // the one in use, without its password
+	Tracks  []string       `json:"tracks,omitempty"`
+	Sources []SourceStatus `json:"sources"`
+	Stages  []StageStatus  `json:"stages"`
+	Queues  []QueueStats   `json:"queues"`
+	Gated   uint64         `json:"gated"`    // frames let go while paused
+	Orphans uint64         `json:"orphaned"` // frames let go before the first key frame
+}
+
+// SourceStatus is one source of a channel's list.
+type SourceStatus struct {
+	URL     string  `json:"url"` // without its password
+	InUse   bool    `json:"in_use"`
+	Cause   string  `json:"cause,omitempty"`    // why it failed last
+	Failed  int     `json:"failed"`             // times in a row
+	NextTry float64 `json:"next_try_s"`         // seconds from now; 0: any time
+	Never   bool    `json:"never,omitempty"`    // cannot work as configured
+	Stats   any     `json:"counters,omitempty"` // the driver's, while in use
+}
+
+// StageStatus is one stage.
+type StageStatus struct {
+	Name     string       `json:"name"`
+	State    string       `json:"state"` // parked, working, restarting, idle
+	Frames   uint64       `json:"frames"`
+	Restarts int          `json:"restarts"`
+	Cause    string       `json:"cause,omitempty"` // of the last failure
+	FailedAt time.Time    `json:"failed_at,omitzero"`
+	Latency  LatencyStats `json:"latency"` // from capture until the stage is done with a frame
+	Stats    any          `json:"stats,omitempty"`
+}
+
+// Status returns what there is to know of the channel now.
+func (c *Channel) Status() Status {
+	_, state, cause, since := c.machine.now()
+	s := Status{Name: c.Name(), State: state.String(), Cause: cause, Since: c.eng.clock.Wall(since)}
+	c.mu.Lock()
+	head, branches := c.head, c.branch
+	c.mu.Unlock()
+	if head == nil {
+		for _, o := range c.def.origin.Candidates {
+			s.Sources = append(s.Sources, SourceStatus{URL: o.String()})
+		}
+		return s
+	}
+	head.describe(&s)
+	head.trunk.describe(&s, state)
+	for _, b := range branches {
+		s.Stages = append(s.Stages, b.status(state))
+		s.Queues = append(s.Queues, b.in.Stats())
+	}
+	return s
+}
+
+// stageState is what a stage is doing, in a word.
+func stageState(channel State, r *runner, down bool) string {
+	switch {
+	case channel == Exited:
+		return "exited"
+	case down:
+		return "restarting"
+	case r == nil:
+		return "idle"
+	case r.parked.Load() || channel == Parked:
+		return "parked"
+	default:
+		return "working"
+	}
+}
+
+func (b *branch) status(channel State) StageStatus {
+	b.mu.Lock()
+	down, f := b.down, b.fault
+	b.mu.Unlock()
+	return stageStatus(b.name, stageState(channel, b.run, down), b.stage, b.run, f)
+}
+
+func stageStatus(name, state string, stage Stage, r *runner, f fault) StageStatus {
+	s := StageStatus{Name: name, State: state, Restarts: f.count, Cause: f.cause, FailedAt: f.at}
+	if r != nil {
+		s.Frames, s.Latency = r.frames.Load(), r.took.stats()
+	}
+	if c, ok := stage.(Counting); ok {
+		s.Stats = c.Stats()
+	}
+	return s
+}
+
+func (t *trunk) describe(s *Status, channel State) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, ts := range t.stages {
+		s.Stages = append(s.Stages, stageStatus(ts.stage.Name(), stageState(channel, ts.run, false), ts.stage, ts.run, ts.fault))
+		if ts.run != nil {
+			s.Queues = append(s.Queues, ts.run.in.Stats())
+		}
+	}
+}
+
+func (h *head) describe(s *Status) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.ch.eng.clock.Mono()
+	s.Run, s.Gated, s.Orphans = h.run, h.gated.Load(), h.orphaned.Load()
+	for i, c := range h.candidates {
+		src := SourceStatus{URL: c.String(), InUse: i == h.current, Cause: c.cause, Failed: c.tries, Never: c.never}
+		src.NextTry = max(0, time.Duration(c.next-now).Seconds())
+		if src.InUse {
+			s.Source = src.URL
+			src.Stats = h.sourceStats()
+			for _, t := range h.source.Stream().Tracks {
+				s.Tracks = append(s.Tracks, t.String())
+			}
+		}
+		s.Sources = append(s.Sources, src)
+	}
+	state := "working"
+	switch {
+	case s.State == Exited.String():
+		state = "exited"
+	case !h.goOn.isOpen():
+		state = "parked"
+	}
+	s.Stages = append(s.Stages, StageStatus{
+		Name: acquireName, State: state, Frames: h.frames.Load(), Restarts: h.fault.count,
+		Cause: h.fault.cause, FailedAt: h.fault.at, Latency: h.took.stats(),
+	})
+}

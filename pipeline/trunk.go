@@ -1,0 +1,222 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/pool"
+)
+
+// trunk is the stages between the source and the tee. Each has a worker and a queue for as
+// long as a run needs it; a stream that a stage passes goes by.
+type trunk struct {
+	ch     *Channel
+	stages []*trunkStage
+
+	tries int // restarts in a row; the acquire worker's own
+
+	mu     sync.Mutex // guards what statistics and key-frame requests read
+	active []*trunkStage
+}
+
+type trunkStage struct {
+	stage Stage
+	out   func(hal.Frame) error // set before the worker of a run starts
+	run   *runner               // of the last run; nil before the first
+	done  chan struct{}
+	err   error
+	fault fault
+}
+
+// rawQueue is how many pictures wait before a stage of the trunk: raw pictures are few.
+const rawQueue = 2
+
+func newTrunk(ch *Channel) *trunk {
+	t := &trunk{ch: ch}
+	for _, s := range ch.def.trunk {
+		t.stages = append(t.stages, &trunkStage{stage: s})
+	}
+	return t
+}
+
+// env is what stage i gets at Open: its Out leads to wherever the run of the day says.
+func (t *trunk) env(i int) Env {
+	e := t.ch.env(t.stages[i].stage)
+	e.Out = func(f hal.Frame) error { return t.stages[i].out(f) }
+	return e
+}
+
+// takes says, as bits, which stages a stream needs.
+func (t *trunk) takes(s *hal.Stream) (set uint64) {
+	for i, ts := range t.stages {
+		if p, ok := ts.stage.(Passer); !ok || !p.Passes(s) {
+			set |= 1 << i
+		}
+	}
+	return set
+}
+
+// begin starts a worker for each stage that the stream needs. A stage that fails cancels the
+// run with a *StageError.
+func (t *trunk) begin(ctx context.Context, s *hal.Stream, live bool, cancel context.CancelCauseFunc) error {
+	set := t.takes(s)
+	var active []*trunkStage
+	for i, ts := range t.stages {
+		if set&(1<<i) == 0 {
+			continue
+		}
+		limit := Limit{Frames: rawQueue, Full: DropOldest}
+		if !live {
+			limit.Full = Wait
+		}
+		q, err := newQueue(ts.stage.Name(), limit, nil)
+		if err != nil {
+			return err
+		}
+		t.mu.Lock()
+		ts.run = &runner{stage: ts.stage, in: q, gate: t.ch.gate, clock: t.ch.eng.clock}
+		t.mu.Unlock()
+		ts.done, ts.err = make(chan struct{}), nil
+		ts.out = t.ch.tee.Push
+		if len(active) > 0 {
+			active[len(active)-1].out = q.Push
+		}
+		active = append(active, ts)
+	}
+	t.mu.Lock()
+	t.active = active
+	t.mu.Unlock()
+	for _, ts := range active {
+		if err := t.start(ctx, ts, cancel); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *trunk) start(ctx context.Context, ts *trunkStage, cancel context.CancelCauseFunc) error {
+	hard := t.ch.hardContext()
+	err := t.ch.workers.GoThread(func(thread *pool.Thread) error {
+		t.ch.prioritise(thread, ts.stage)
+		return ts.run.run(hard)
+	}, func(err error) {
+		if err != nil {
+			ts.err = &StageError{Channel: t.ch.Name(), Stage: ts.stage.Name(), Err: err}
+			cancel(ts.err)
+			ts.run.in.Cancel()
+		}
+		close(ts.done)
+	})
+	if err != nil {
+		close(ts.done)
+		return fmt.Errorf("stage %s: %w", ts.stage.Name(), err)
+	}
+	return nil
+}
+
+// push hands a frame to the first stage in use, or to the tee. The acquire worker calls it.
+func (t *trunk) push(f hal.Frame) error {
+	if len(t.active) > 0 {
+		return t.active[0].run.in.Push(f)
+	}
+	return t.ch.tee.Push(f)
+}
+
+// end drains the stages one after the other and waits until their workers have left.
+func (t *trunk) end() error {
+	var errs []error
+	for _, ts := range t.active {
+		ts.run.in.Close()
+		<-ts.done
+		errs = append(errs, ts.err)
+	}
+	t.mu.Lock()
+	t.active = nil
+	t.mu.Unlock()
+	return errors.Join(errs...)
+}
+
+// cancel drops what the stages still have to do.
+func (t *trunk) cancel() { t.each((*Queue).Cancel) }
+
+// interrupt wakes the stages that sleep at their queues.
+func (t *trunk) interrupt() { t.each((*Queue).Interrupt) }
+
+func (t *trunk) each(do func(*Queue)) {
+	t.mu.Lock()
+	active := t.active
+	t.mu.Unlock()
+	for _, ts := range active {
+		do(ts.run.in)
+	}
+}
+
+// restart closes the stage that failed and opens it again, with back-off.
+func (t *trunk) restart(ctx context.Context, failed *StageError, lasted time.Duration) error {
+	b := t.ch.eng.cfg.Backoff
+	if lasted > 2*b.First {
+		t.tries = 0
+	}
+	for i, ts := range t.stages {
+		if ts.stage.Name() != failed.Stage {
+			continue
+		}
+		err := failed.Err
+		for err != nil {
+			t.note(ts, err)
+			_ = guard(ts.stage.Close) //nolint:errcheck // it has failed already
+			if err := sleep(ctx, b.delay(t.tries)); err != nil {
+				return err
+			}
+			t.tries++
+			err = t.ch.openStage(ts.stage, t.env(i))
+		}
+	}
+	return nil
+}
+
+func (t *trunk) note(ts *trunkStage, err error) {
+	t.ch.log.Error("stage failed", "channel", t.ch.Name(), "stage", ts.stage.Name(), "cause", describe(err))
+	t.mu.Lock()
+	ts.fault = fault{cause: err.Error(), at: t.ch.eng.clock.Now(), count: ts.fault.count + 1}
+	t.mu.Unlock()
+}
+
+// requestKeyFrame asks the last stage in use that can make one.
+func (t *trunk) requestKeyFrame() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := len(t.active) - 1; i >= 0; i-- {
+		if k, ok := t.active[i].stage.(hal.KeyFramer); ok {
+			k.RequestKeyFrame()
+			return true
+		}
+	}
+	return false
+}
+
+// working names the stages whose workers have not left the run.
+func (t *trunk) working() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var names []string
+	for _, ts := range t.active {
+		if !closed(ts.done) {
+			names = append(names, ts.stage.Name())
+		}
+	}
+	return names
+}
+
+// close gives back what the stages took.
+func (t *trunk) close() {
+	for _, ts := range t.stages {
+		if err := guard(ts.stage.Close); err != nil {
+			t.note(ts, err)
+		}
+	}
+}
