@@ -22,10 +22,10 @@ build: ## bin/millrace, stripped
 run: build ## record and serve every camera there is, or a synthetic one, until Ctrl-C
 	exec ./$(BIN) run --data $(DATA) $(ARGS)
 
-test: ## install what the tests need, then all tests with the race detector, then trace
+test: ## install what the tests need, then trace, then all tests with the race detector
 	@bash .ci/packages
-	$(GO) test -race -shuffle=on -count=1 -timeout 20m ./...
 	@$(MAKE) --no-print-directory trace
+	$(GO) test -race -shuffle=on -count=1 -timeout 20m ./... ./.ci/trace
 
 lint: ## the house rules, and that each of them catches its breach
 	@bash .ci/lint
@@ -42,7 +42,7 @@ bench: ## the speed figures, in benchstat's form (COUNT=10 for statistics)
 fuzz: ## every fuzz target for a short while (FUZZTIME=10s)
 	@bash .ci/fuzz
 
-torture: ## the long trials: the same tests with large counts, and the fuzzers
+torture: ## the long trials: the same tests with large counts
 	@bash .ci/packages
 	MILLRACE_TORTURE=1 $(GO) test -race -shuffle=on -count=1 -timeout 4h ./...
 
