@@ -31,7 +31,8 @@ type Arena struct {
 	bytes    int // of every chunk, free ones too
 	chunks   int
 
-	held atomic.Int64
+	held  atomic.Int64
+	freed chan struct{} // holds one token: something came home since it was last taken
 }
 
 // trimEvery is how many chunks are used up between two looks at what was never needed.
@@ -55,7 +56,18 @@ func NewArena(cfg ArenaConfig) *Arena {
 	if cfg.Max <= 0 {
 		cfg.Max = 64 << 20
 	}
-	return &Arena{max: cfg.Max, size: cfg.Chunk, untilCut: trimEvery}
+	return &Arena{max: cfg.Max, size: cfg.Chunk, untilCut: trimEvery, freed: make(chan struct{}, 1)}
+}
+
+// Freed receives after a chunk or the last frame on loan came home: whoever was refused with
+// ErrArenaFull and can wait then asks again. One goroutine waits.
+func (a *Arena) Freed() <-chan struct{} { return a.freed }
+
+func (a *Arena) tell() {
+	select {
+	case a.freed <- struct{}{}:
+	default:
+	}
 }
 
 // Get returns a buffer of n bytes, content undefined. It fails with ErrArenaFull where the
@@ -156,11 +168,15 @@ func (c *chunk) lend(start, n int) Buffer {
 
 // Return implements Home.
 func (c *chunk) Return(*Slot) {
-	c.arena.held.Add(-1)
+	last := c.arena.held.Add(-1) == 0
 	if c.live.Add(-1) == 0 {
 		c.arena.mu.Lock()
 		c.arena.recycle(c)
 		c.arena.mu.Unlock()
+		last = true
+	}
+	if last {
+		c.arena.tell()
 	}
 }
 

@@ -1,5 +1,7 @@
 package pool
 
+import "fmt"
+
 // Builder writes one frame after the other into an arena, each of a size that is not known
 // before its end (an access unit that arrives in packets). One goroutine uses it. The frame
 // grows where it lies; it is copied only where its chunk ends.
@@ -63,6 +65,14 @@ func (b *Builder) move(n int) error {
 	}
 	b.chunk, b.start = next, 0
 	return nil
+}
+
+// Truncate cuts the open frame to its first n bytes.
+func (b *Builder) Truncate(n int) {
+	if n < 0 || n > b.n {
+		panic(fmt.Sprintf("pool: Truncate to %d of %d bytes", n, b.n))
+	}
+	b.n = n
 }
 
 // Finish closes the open frame and returns it; the next one starts empty.
