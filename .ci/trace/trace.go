@@ -47,14 +47,15 @@ func ParseRequirements(text string) ([]Requirement, error) {
 	return reqs, nil
 }
 
-// FindTests parses every _test.go file below root but those in dot directories and testdata.
+// FindTests parses every _test.go file below root but those in dot directories (.ci
+// has tests) and testdata.
 func FindTests(root string) ([]Test, error) {
 	var tests []Test
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata"):
+		case d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") && d.Name() != ".ci" || d.Name() == "testdata"):
 			return fs.SkipDir
 		case d.IsDir() || !strings.HasSuffix(path, "_test.go"):
 			return nil
