@@ -61,7 +61,7 @@ func (b *Builder) move(n int) error {
 	}
 	if b.chunk != nil {
 		copy(next.memory, b.Bytes())
-		a.drop(b.chunk)
+		a.close(b.chunk)
 	}
 	b.chunk, b.start = next, 0
 	return nil
@@ -82,7 +82,9 @@ func (b *Builder) Finish() (Buffer, error) {
 			return Buffer{}, err
 		}
 	}
+	b.arena.mu.Lock()
 	loan := b.chunk.lend(b.start, b.n)
+	b.arena.mu.Unlock()
 	b.start, b.n = b.start+b.n, 0
 	return loan, nil
 }
@@ -95,7 +97,7 @@ func (b *Builder) Close() {
 	b.n = 0
 	if b.chunk != nil {
 		b.arena.mu.Lock()
-		b.arena.drop(b.chunk)
+		b.arena.close(b.chunk)
 		b.arena.mu.Unlock()
 		b.chunk = nil
 	}
