@@ -187,9 +187,11 @@ func (a *Arena) recycle(c *chunk) {
 	c.used, c.lent = 0, 0
 	if len(c.memory) < a.size {
 		a.forget(c)
+		a.tell()
 		return
 	}
 	a.free = append(a.free, c)
+	a.tell()
 }
 
 // ArenaStats is what an arena holds now.
