@@ -139,6 +139,7 @@ func (s *suite) read(t *testing.T, src hal.Source) (hal.Frame, error) {
 }
 
 func (s *suite) knowsItsStream(t *testing.T) {
+	t.Helper()
 	src := s.open(t)
 	stream := src.Stream()
 	require.NotNil(t, stream)
@@ -155,6 +156,7 @@ func (s *suite) knowsItsStream(t *testing.T) {
 }
 
 func (s *suite) frames(t *testing.T) {
+	t.Helper()
 	opened := s.cfg.Options.Clock.Mono()
 	src := s.open(t)
 	order := NewOrder(src.Stream(), s.cfg.Options.Clock, opened)
@@ -172,6 +174,7 @@ func (s *suite) frames(t *testing.T) {
 }
 
 func (s *suite) ends(t *testing.T) {
+	t.Helper()
 	src := s.open(t)
 	pictures := 0
 	for {
@@ -192,6 +195,7 @@ func (s *suite) ends(t *testing.T) {
 }
 
 func (s *suite) reopened(t *testing.T) {
+	t.Helper()
 	var before *hal.Stream
 	for range 3 {
 		src := s.open(t)
@@ -207,6 +211,7 @@ func (s *suite) reopened(t *testing.T) {
 }
 
 func (s *suite) wrongURLs(t *testing.T) {
+	t.Helper()
 	for _, wrong := range s.cfg.WrongURLs {
 		u, err := url.Parse(wrong)
 		require.NoError(t, err, "of the test itself: Check takes what parses")
@@ -221,6 +226,7 @@ func (s *suite) wrongURLs(t *testing.T) {
 }
 
 func (s *suite) faults(t *testing.T) {
+	t.Helper()
 	for _, fault := range s.cfg.Faults {
 		src, err := hal.NewRegistry(s.cfg.Driver).Open(t.Context(), fault.URL, s.cfg.Options)
 		if err == nil {

@@ -23,9 +23,10 @@ func sum(f hal.Frame) uint32 {
 }
 
 func (s *suite) references(t *testing.T) {
+	t.Helper()
 	src := s.open(t)
-	var held []hal.Frame
-	var sums []uint32
+	held := make([]hal.Frame, 0, s.cfg.Hold)
+	sums := make([]uint32, 0, s.cfg.Hold)
 	for range s.cfg.Hold {
 		f, err := s.read(t, src)
 		require.NoError(t, err)
@@ -50,15 +51,10 @@ func (s *suite) references(t *testing.T) {
 	}
 }
 
-// outcome is how a loop of reads ended.
-type outcome struct {
-	err   error
-	after time.Time
-}
-
-// readUntilError reads in a goroutine of its own. first is closed at its first frame.
-func readUntilError(ctx context.Context, src hal.Source) (first chan struct{}, done chan outcome) {
-	first, done = make(chan struct{}), make(chan outcome, 1)
+// readUntilError reads in a goroutine of its own. first is closed at its first frame, and done
+// gets the error that ended it.
+func readUntilError(ctx context.Context, src hal.Source) (first chan struct{}, done chan error) {
+	first, done = make(chan struct{}), make(chan error, 1)
 	go func() {
 		for n := 0; ; n++ {
 			f, err := src.Read(ctx)
@@ -66,7 +62,7 @@ func readUntilError(ctx context.Context, src hal.Source) (first chan struct{}, d
 				if n == 0 {
 					close(first)
 				}
-				done <- outcome{err: err}
+				done <- err
 				return
 			}
 			f.Release()
@@ -78,11 +74,11 @@ func readUntilError(ctx context.Context, src hal.Source) (first chan struct{}, d
 	return first, done
 }
 
-func (s *suite) wait(t *testing.T, done chan outcome, what string) error {
+func (s *suite) wait(t *testing.T, done chan error, what string) error {
 	t.Helper()
 	select {
-	case o := <-done:
-		return o.err
+	case err := <-done:
+		return err
 	case <-time.After(s.cfg.Patience):
 		t.Fatalf("%s: Read still blocks after %v", what, s.cfg.Patience)
 		return nil
@@ -90,6 +86,7 @@ func (s *suite) wait(t *testing.T, done chan outcome, what string) error {
 }
 
 func (s *suite) cancelled(t *testing.T) {
+	t.Helper()
 	src := s.open(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	first, done := readUntilError(ctx, src)
@@ -114,6 +111,7 @@ func (s *suite) cancelled(t *testing.T) {
 }
 
 func (s *suite) closedWhileReading(t *testing.T) {
+	t.Helper()
 	src := s.open(t)
 	first, done := readUntilError(t.Context(), src)
 	<-first
@@ -122,6 +120,7 @@ func (s *suite) closedWhileReading(t *testing.T) {
 }
 
 func (s *suite) closedTwice(t *testing.T) {
+	t.Helper()
 	src := s.open(t)
 	f, err := s.read(t, src)
 	require.NoError(t, err)
@@ -136,6 +135,7 @@ func (s *suite) closedTwice(t *testing.T) {
 }
 
 func (s *suite) heldBack(t *testing.T) {
+	t.Helper()
 	src := s.open(t)
 	last := make(map[int]time.Duration)
 	for i := range s.cfg.Reads {
@@ -159,6 +159,7 @@ func (s *suite) heldBack(t *testing.T) {
 const burst = 3 * time.Second
 
 func (s *suite) paced(t *testing.T) {
+	t.Helper()
 	src := s.open(t)
 	first, err := s.read(t, src)
 	require.NoError(t, err)
@@ -178,6 +179,7 @@ func (s *suite) paced(t *testing.T) {
 }
 
 func (s *suite) allocations(t *testing.T) {
+	t.Helper()
 	src := s.open(t)
 	read := func() {
 		f, err := src.Read(t.Context())

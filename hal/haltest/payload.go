@@ -16,14 +16,29 @@ func Track(t hal.Track) error {
 		return errors.New("a track without a codec")
 	case t.TimeScale == 0:
 		return fmt.Errorf("%v: no time scale", t)
-	case t.Codec.IsVideo() && (t.Width < 1 || t.Height < 1):
-		return fmt.Errorf("%v: no size", t)
-	case !t.Codec.IsVideo() && (t.SampleRate < 1 || t.Channels < 1):
+	case t.Codec.IsVideo():
+		return pictureTrack(t)
+	default:
+		return soundTrack(t)
+	}
+}
+
+func soundTrack(t hal.Track) error {
+	switch {
+	case t.SampleRate < 1 || t.Channels < 1:
 		return fmt.Errorf("%v: no sample rate or channels", t)
 	case t.Codec == hal.AAC && len(t.AudioConfig) < 2:
 		return fmt.Errorf("%v: no AudioSpecificConfig", t)
 	case t.Codec == hal.LPCM && (t.BitDepth < 8 || t.BitDepth%8 != 0):
 		return fmt.Errorf("%v: a bit depth of %d", t, t.BitDepth)
+	}
+	return nil
+}
+
+func pictureTrack(t hal.Track) error {
+	switch {
+	case t.Width < 1 || t.Height < 1:
+		return fmt.Errorf("%v: no size", t)
 	case t.Codec == hal.Raw && (t.Layout.Size < t.Width*t.Height || t.Layout.Pixel == hal.PixelUnknown):
 		return fmt.Errorf("%v: no layout", t)
 	}
@@ -31,17 +46,20 @@ func Track(t hal.Track) error {
 }
 
 func parameterSets(t hal.Track) error {
+	vps, sps, pps := 32, 33, 34 // of H.265
+	if t.Codec == hal.H264 {
+		vps, sps, pps = -2, 7, 8 // there is no VPS
+	}
+	if t.Codec != hal.H264 && t.Codec != hal.H265 {
+		return nil
+	}
 	for _, ps := range []struct {
 		name string
 		unit []byte
-		is   bool
-	}{
-		{"SPS", t.SPS, t.Codec == hal.H264 && nalType(t.Codec, t.SPS) == 7 || t.Codec == hal.H265 && nalType(t.Codec, t.SPS) == 33 || t.Codec == hal.AV1},
-		{"PPS", t.PPS, t.Codec == hal.H264 && nalType(t.Codec, t.PPS) == 8 || t.Codec == hal.H265 && nalType(t.Codec, t.PPS) == 34},
-		{"VPS", t.VPS, t.Codec == hal.H265 && nalType(t.Codec, t.VPS) == 32},
-	} {
-		if ps.unit != nil && !ps.is {
-			return fmt.Errorf("%v: its %s is % x…", t, ps.name, ps.unit[:min(4, len(ps.unit))])
+		typ  int
+	}{{"VPS", t.VPS, vps}, {"SPS", t.SPS, sps}, {"PPS", t.PPS, pps}} {
+		if ps.unit != nil && nalType(t.Codec, ps.unit) != ps.typ {
+			return fmt.Errorf("%v: its %s begins with % x", t, ps.name, ps.unit[:min(4, len(ps.unit))])
 		}
 	}
 	return nil
@@ -57,9 +75,7 @@ func Payload(f hal.Frame) error {
 	case hal.H264, hal.H265:
 		return nalUnits(t, b, f.Key)
 	case hal.MJPEG:
-		if !bytes.HasPrefix(b, []byte{0xFF, 0xD8, 0xFF}) || !bytes.Contains(b[max(0, len(b)-1024):], []byte{0xFF, 0xD9}) {
-			return errors.New("not a whole JPEG file")
-		}
+		return jpeg(b)
 	case hal.AV1:
 		return obus(b)
 	case hal.AAC:
@@ -67,16 +83,27 @@ func Payload(f hal.Frame) error {
 			return errors.New("AAC with an ADTS header")
 		}
 	case hal.LPCM:
-		if n := t.Channels * t.BitDepth / 8; len(b)%n != 0 {
-			return fmt.Errorf("%d bytes of LPCM are no whole samples of %d", len(b), n)
-		}
+		return wholeSamples(b, t.Channels*t.BitDepth/8)
 	case hal.G711A, hal.G711U:
-		if len(b)%t.Channels != 0 {
-			return fmt.Errorf("%d bytes for %d channels", len(b), t.Channels)
-		}
+		return wholeSamples(b, t.Channels)
 	case hal.Raw:
 		return picture(t, f)
 	case hal.Opus, hal.CodecUnknown:
+	}
+	return nil
+}
+
+func jpeg(b []byte) error {
+	const tail = 1024 // cameras pad
+	if !bytes.HasPrefix(b, []byte{0xFF, 0xD8, 0xFF}) || !bytes.Contains(b[max(0, len(b)-tail):], []byte{0xFF, 0xD9}) {
+		return errors.New("not a whole JPEG file")
+	}
+	return nil
+}
+
+func wholeSamples(b []byte, size int) error {
+	if size < 1 || len(b)%size != 0 {
+		return fmt.Errorf("%d bytes are no whole samples of %d bytes", len(b), size)
 	}
 	return nil
 }
@@ -110,43 +137,61 @@ func nalType(c hal.Codec, unit []byte) int {
 
 // nalUnits checks an access unit of H.264 or H.265.
 func nalUnits(t *hal.Track, b []byte, key bool) error {
-	var pictures, random, messages int
+	var slices, starts, messages int
 	for len(b) > 0 {
-		if len(b) < 4 {
-			return fmt.Errorf("%d bytes after the last NAL unit", len(b))
+		unit, rest, err := nextUnit(b)
+		if err != nil {
+			return err
 		}
-		n := int(binary.BigEndian.Uint32(b))
-		if n < 1 || n > len(b)-4 {
-			return fmt.Errorf("a NAL unit of %d bytes where %d are left", n, len(b)-4)
+		b = rest
+		if err := unwanted(t, unit); err != nil {
+			return err
 		}
-		unit := b[4 : 4+n]
-		b = b[4+n:]
-		typ := nalType(t.Codec, unit)
-		if t.Codec == hal.H264 && typ == 9 || t.Codec == hal.H265 && typ == 35 {
-			return errors.New("an access unit delimiter")
-		}
-		for _, ps := range [...][]byte{t.VPS, t.SPS, t.PPS} {
-			if bytes.Equal(ps, unit) {
-				return fmt.Errorf("NAL unit of type %d is a parameter set that the stream names", typ)
-			}
-		}
-		switch slice, start, sei := kind(t.Codec, typ); {
-		case start:
-			random++
-			pictures++
-		case slice:
-			pictures++
-		case sei:
-			messages++
-		}
+		slice, start, sei := kind(t.Codec, nalType(t.Codec, unit))
+		slices += count(slice)
+		starts += count(start)
+		messages += count(sei)
 	}
 	switch {
-	case pictures == 0:
+	case slices == 0:
 		return errors.New("an access unit without a picture")
-	case random > 0 && !key:
+	case starts > 0 && !key:
 		return errors.New("a decoder can start here, but the frame is not marked as key")
-	case random == 0 && key && messages == 0: // a recovery point is an SEI message
+	case starts == 0 && key && messages == 0: // a recovery point is an SEI message
 		return errors.New("marked as key, but no decoder can start here")
+	}
+	return nil
+}
+
+func count(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// nextUnit splits off a NAL unit.
+func nextUnit(b []byte) (unit, rest []byte, err error) {
+	if len(b) < 4 {
+		return nil, nil, fmt.Errorf("%d bytes after the last NAL unit", len(b))
+	}
+	n := uint64(binary.BigEndian.Uint32(b))
+	if n < 1 || n > uint64(len(b)-4) {
+		return nil, nil, fmt.Errorf("a NAL unit of %d bytes where %d are left", n, len(b)-4)
+	}
+	return b[4 : 4+n], b[4+n:], nil
+}
+
+// unwanted says which unit a frame must not carry.
+func unwanted(t *hal.Track, unit []byte) error {
+	typ := nalType(t.Codec, unit)
+	if t.Codec == hal.H264 && typ == 9 || t.Codec == hal.H265 && typ == 35 {
+		return errors.New("an access unit delimiter")
+	}
+	for _, ps := range [...][]byte{t.VPS, t.SPS, t.PPS} {
+		if bytes.Equal(ps, unit) {
+			return fmt.Errorf("the NAL unit of type %d is a parameter set that the stream names", typ)
+		}
 	}
 	return nil
 }
@@ -172,7 +217,7 @@ func obus(b []byte) error {
 		case len(b) < head:
 			return errors.New("a cut OBU")
 		}
-		size, n := binary.Uvarint(b[head:])
+		size, n := binary.Uvarint(b[head:]) // leb128 is the same
 		if n <= 0 || size > uint64(len(b)-head-n) {
 			return errors.New("an OBU longer than its frame")
 		}

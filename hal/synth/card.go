@@ -126,16 +126,11 @@ func (p plan) changes(col, row int) bool {
 func (p plan) at(s *scene, col, row int) colour {
 	switch {
 	case row <= codeRows && col < flashLeft:
-		if row < codeRows && col < codeCols && s.code>>(codeCells-1-row*codeCols-col)&1 != 0 {
-			return white
-		}
-		return black
+		return whiteIf(row < codeRows && col < codeCols && s.code>>(codeCells-1-row*codeCols-col)&1 != 0)
 	case row < flashRows && col < flashRight:
-		if s.flash {
-			return white
-		}
-		return black
-	case p.clockFrom < 11 && row >= clockTop && row < clockTop+clockRows:
+		return whiteIf(s.flash)
+	case row < clockTop:
+	case p.clockFrom < 11 && row < clockTop+clockRows:
 		return p.glyphAt(s, col, row-clockTop)
 	case p.boxTop >= 0 && row >= p.boxTop && row < p.boxTop+boxSide:
 		if col >= s.box && col < s.box+boxSide {
@@ -144,6 +139,13 @@ func (p plan) at(s *scene, col, row int) colour {
 		return grey
 	}
 	return bar0 + colour((col*bars/p.cols+p.seed)%bars)
+}
+
+func whiteIf(on bool) colour {
+	if on {
+		return white
+	}
+	return black
 }
 
 // colour is an index into the palette.

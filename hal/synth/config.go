@@ -98,7 +98,7 @@ func Parse(u *url.URL) (Config, error) {
 }
 
 // relations checks what only one codec understands.
-func (c *Config) relations(query url.Values) error {
+func (c Config) relations(query url.Values) error {
 	if c.Codec == hal.Raw && (query.Has("gop") || query.Has("bitrate")) {
 		return errors.New("parameters gop and bitrate go with codec=h264 only")
 	}

@@ -30,7 +30,7 @@ func (Driver) Check(u *url.URL) error {
 }
 
 // Open implements hal.SourceDriver. The camera starts with the first Read.
-func (Driver) Open(ctx context.Context, u *url.URL, opts hal.Options) (hal.Source, error) { //nolint:ireturn // as hal.SourceDriver says
+func (Driver) Open(ctx context.Context, u *url.URL, opts hal.Options) (hal.Source, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -24,10 +24,7 @@ func (p plan) glyphAt(s *scene, col, line int) colour {
 	for i := p.clockFrom; i < 11; i++ {
 		w := glyphWidth(i)
 		if x := col - left; x >= 0 && x < w {
-			if glyph(s.digits[i])>>(14-3*line-x)&1 != 0 {
-				return white
-			}
-			return black
+			return whiteIf(glyph(s.digits[i])>>(14-3*line-x)&1 != 0)
 		}
 		left += w + 1
 	}

@@ -194,24 +194,22 @@ func (w *bitWriter) chromaDC(level int) {
 
 // level writes the only level of its block and that no zeros stand before it (9.2.2).
 func (w *bitWriter) level(level int) {
-	switch code := 2 * max(level, -level); {
-	case code == 2: // a trailing one: its sign
+	size := max(level, -level)
+	code := uint32(2*size - 4)
+	if level < 0 {
+		code++
+	}
+	switch {
+	case size == 1: // a trailing one: its sign alone
 		w.flag(level < 0)
+	case code < 14:
+		w.u(uint(code)+1, 1)
+	case code < 30:
+		w.u(15, 1)
+		w.u(4, code-14)
 	default:
-		code -= 4
-		if level < 0 {
-			code++
-		}
-		switch {
-		case code < 14:
-			w.u(uint(code)+1, 1)
-		case code < 30:
-			w.u(15, 1)
-			w.u(4, uint32(code-14))
-		default:
-			w.u(16, 1)
-			w.u(12, uint32(code-30))
-		}
+		w.u(16, 1)
+		w.u(12, code-30)
 	}
 	w.u(1, 1) // total_zeros: 0
 }

@@ -16,8 +16,6 @@ type Rate struct {
 // ParseRate reads 25, 12.5 or 30000/1001; 23.976, 29.97 and 59.94 mean the fractions of
 // television. Rates go from 1 to 240.
 func ParseRate(s string) (Rate, error) {
-	wrong := errors.New("pictures a second from 1 to 240: 25, 12.5, 29.97 or 30000/1001")
-	var r Rate
 	switch s {
 	case "23.976":
 		return Rate{24000, 1001}, nil
@@ -26,25 +24,18 @@ func ParseRate(s string) (Rate, error) {
 	case "59.94":
 		return Rate{60000, 1001}, nil
 	}
-	num, den, isFraction := strings.Cut(s, "/")
-	whole, decimals, hasPoint := strings.Cut(num, ".")
-	if hasPoint && (whole == "" || decimals == "") {
-		return r, wrong
+	num, den, ok := strings.Cut(s, "/")
+	if whole, decimals, hasPoint := strings.Cut(s, "."); hasPoint {
+		num, den, ok = whole+decimals, "1"+strings.Repeat("0", min(len(decimals), 9)), whole != "" && decimals != ""
+	} else if !ok {
+		den, ok = "1", true
 	}
-	if !isFraction {
-		den = "1" + strings.Repeat("0", len(decimals))
-		num = whole + decimals
+	n, errN := strconv.ParseUint(num, 10, 24)
+	d, errD := strconv.ParseUint(den, 10, 16)
+	if !ok || errN != nil || errD != nil || d < 1 || n < d || n > 240*d {
+		return Rate{}, errors.New("pictures a second from 1 to 240: 25, 12.5, 29.97 or 30000/1001")
 	}
-	if len(num) > 7 || len(den) > 5 || len(num) == 0 || num[0] == '+' || den == "" || den[0] == '+' {
-		return r, wrong
-	}
-	var errs [2]error
-	r.Num, errs[0] = strconv.Atoi(num)
-	r.Den, errs[1] = strconv.Atoi(den)
-	if errors.Join(errs[:]...) != nil || r.Den < 1 || r.Num < r.Den || r.Num > 240*r.Den {
-		return Rate{}, wrong
-	}
-	return r, nil
+	return Rate{int(n), int(d)}, nil
 }
 
 func (r Rate) String() string {

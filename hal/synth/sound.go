@@ -28,7 +28,6 @@ const (
 	aacRate     = 48000
 	g711Rate    = 8000
 	amplitude   = 16384
-	aacUnits    = 375
 	aacLCMono48 = 0x1188 // AudioSpecificConfig: AAC-LC, 48 kHz, one channel
 )
 
@@ -42,8 +41,7 @@ type sound struct {
 
 func newSound(codec hal.Codec) *sound {
 	s := &sound{track: hal.Track{Codec: codec, SampleRate: aacRate, Channels: 1}}
-	switch codec {
-	case hal.AAC:
+	if codec == hal.AAC {
 		s.samples = aacSamples
 		s.track.AudioConfig = binary.BigEndian.AppendUint16(nil, aacLCMono48)
 		for rest := beepAAC; len(rest) > 0; {
@@ -51,19 +49,25 @@ func newSound(codec hal.Codec) *sound {
 			s.units = append(s.units, rest[2:n])
 			rest = rest[n:]
 		}
-	case hal.G711A, hal.G711U:
-		s.track.SampleRate = g711Rate
-		compress := aLaw
-		if codec == hal.G711U {
-			compress = muLaw
-		}
-		s.pcm(func(b []byte, v int16) []byte { return append(b, compress(v)) })
-	default:
-		s.track.BitDepth = 16
-		s.pcm(func(b []byte, v int16) []byte { return binary.BigEndian.AppendUint16(b, uint16(v)) })
+	} else {
+		s.uncompressed()
 	}
 	s.track.TimeScale = uint32(s.track.SampleRate)
 	return s
+}
+
+func (s *sound) uncompressed() {
+	if s.track.Codec == hal.LPCM {
+		s.track.BitDepth = 16
+		s.pcm(func(b []byte, v int16) []byte { return binary.BigEndian.AppendUint16(b, uint16(v)) })
+		return
+	}
+	s.track.SampleRate = g711Rate
+	compress := aLaw
+	if s.track.Codec == hal.G711U {
+		compress = muLaw
+	}
+	s.pcm(func(b []byte, v int16) []byte { return append(b, compress(v)) })
 }
 
 // pcm makes the two pieces that uncompressed sound consists of.

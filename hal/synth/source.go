@@ -282,10 +282,10 @@ func (s *source) readSound(ctx context.Context, t, next time.Duration) (hal.Fram
 		return hal.Frame{}, false, nil
 	}
 	piece := s.sound.piece(s.audio)
-	b, err := s.arena.Get(len(piece))
+	b, err := s.room(ctx, len(piece))
 	if err != nil {
 		if s.cfg.Fast {
-			return hal.Frame{}, false, s.tooSlow(err)
+			return hal.Frame{}, false, err
 		}
 		s.audio++
 		s.dropped.Add(1)
@@ -304,11 +304,11 @@ func (s *source) readPicture(ctx context.Context, at time.Duration) (f hal.Frame
 	}
 	forced := s.wantKey.Swap(false)
 	size, key := s.coder.encode(s.video, forced || s.broken)
-	b, err := s.arena.Get(size)
+	b, err := s.room(ctx, size)
 	if err != nil {
 		s.broken = true
 		if s.cfg.Fast {
-			return hal.Frame{}, false, s.tooSlow(err)
+			return hal.Frame{}, false, err
 		}
 		s.drop(1)
 		s.video++
@@ -320,8 +320,26 @@ func (s *source) readPicture(ctx context.Context, at time.Duration) (f hal.Frame
 	return s.frame(b, videoTrack, at, key), true, nil
 }
 
-func (s *source) tooSlow(err error) error {
-	return fmt.Errorf("synthetic camera: what was read before is not released: %w", err)
+// room returns memory for an encoded frame. Where there is none, a source that is not live
+// waits until some comes home.
+func (s *source) room(ctx context.Context, size int) (pool.Buffer, error) {
+	for {
+		nobody := s.arena.Stats().Held == 0
+		b, err := s.arena.Get(size)
+		if err == nil || !s.cfg.Fast {
+			return b, err
+		}
+		if nobody {
+			return b, fmt.Errorf("synthetic camera: a larger arena is needed: %w", err)
+		}
+		select {
+		case <-s.arena.Freed():
+		case <-ctx.Done():
+			return b, context.Cause(ctx)
+		case <-s.closed:
+			return b, errClosed()
+		}
+	}
 }
 
 func (s *source) readRaw(ctx context.Context, at time.Duration) (f hal.Frame, ok bool, err error) {
