@@ -162,12 +162,15 @@ func (r *Registry) OpenEncoder(ctx context.Context, cfg EncoderConfig, except ..
 	return nil, EncoderInfo{}, fmt.Errorf("%w: no encoder for %s from %s: %w", ErrUnsupported, cfg.Codec, cfg.Input, errors.Join(errs...))
 }
 
-// Redact returns a URL fit to be shown: without its password. What does not parse loses
-// everything between the scheme and the last @.
+// Redact returns a URL fit to be shown: without its password, else as it is written. What does
+// not parse, or has an @ where no user stands, loses everything between the scheme and the last @.
 func Redact(rawURL string) string {
 	u, err := url.Parse(rawURL)
-	if err == nil {
+	switch {
+	case err == nil && u.User != nil:
 		return u.Redacted()
+	case err == nil && !strings.Contains(rawURL, "@"):
+		return rawURL
 	}
 	scheme, rest, ok := strings.Cut(rawURL, "://")
 	if !ok {
