@@ -1,0 +1,90 @@
+package rtsp
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/millrace-video/millrace/pool"
+)
+
+// maxUnit is the largest access unit taken: more than a key frame of 8K video needs.
+const maxUnit = 16 << 20
+
+// unpacker joins the payloads of one track into frames. push takes packets in order; lost
+// says that one or more before this one are missing.
+type unpacker interface {
+	push(p *packet, lost bool)
+}
+
+// output is where an unpacker leaves what it finds; the track behind it knows the time and
+// the stream.
+type output interface {
+	// frame takes what was built: one access unit that belongs to ts, plus ticks of the clock
+	// where more than one came under one time stamp.
+	frame(b *assembly, ts uint32, ticks int64, key bool)
+	// broken says that an access unit had to be thrown away, and who is to blame.
+	broken(why fault)
+	// parameter takes a parameter set (without prefix). It returns true where the stream
+	// names it and the frame need not repeat it.
+	parameter(kind paramKind, unit []byte) bool
+}
+
+type fault uint8
+
+const (
+	faultLost      fault = iota // packets are missing; they were counted by their numbers
+	faultMalformed              // it made no sense
+	faultNoRoom                 // the arena is full
+)
+
+type paramKind uint8
+
+const (
+	paramVPS paramKind = iota
+	paramSPS
+	paramPPS
+)
+
+var (
+	errUnitTooLarge = errors.New("access unit too large")
+	errBadUnit      = errors.New("malformed payload")
+)
+
+// assembly is one access unit as it grows in the arena, its NAL units or OBUs each behind its
+// length.
+type assembly struct {
+	*pool.Builder
+
+	unit int // where the open unit's length stands
+}
+
+// add appends p.
+func (a *assembly) add(p []byte) error {
+	if a.Len()+len(p) > maxUnit {
+		return errUnitTooLarge
+	}
+	return a.Append(p)
+}
+
+// begin opens a unit behind a length of 4 bytes; end fills it in.
+func (a *assembly) begin() error {
+	a.unit = a.Len()
+	if a.unit+4 > maxUnit {
+		return errUnitTooLarge
+	}
+	_, err := a.Grow(4)
+	return err
+}
+
+func (a *assembly) end() {
+	length := a.Len() - a.unit - 4
+	binary.BigEndian.PutUint32(a.Bytes()[a.unit:], uint32(length))
+}
+
+// blame turns an error of the assembly into what is counted.
+func blame(err error) fault {
+	if errors.Is(err, pool.ErrArenaFull) {
+		return faultNoRoom
+	}
+	return faultMalformed
+}

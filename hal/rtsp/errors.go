@@ -1,0 +1,114 @@
+package rtsp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/bluenviron/gortsplib/v5/pkg/base"
+	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
+
+	"github.com/millrace-video/millrace/hal"
+)
+
+// errClosed says that the source was closed. It is no state of the camera.
+var errClosed = fmt.Errorf("the source is %w", net.ErrClosed)
+
+// sessionError is why a session could not be opened or ended. Its text never holds the password;
+// what is to be done says decision.
+type sessionError struct {
+	text     string
+	decision error // one of hal's
+	cause    error
+}
+
+func (e *sessionError) Error() string { return e.text }
+
+// Unwrap gives the decision and the cause to errors.Is and errors.As.
+func (e *sessionError) Unwrap() []error { return []error{e.decision, e.cause} }
+
+// explainer makes errors of one source fit to be shown.
+type explainer struct {
+	name     string // the URL, its password hidden
+	password string
+}
+
+// explain says what an error means for the source.
+func (x explainer) explain(err error) error {
+	var done *sessionError
+	if err == nil || errors.As(err, &done) {
+		return err
+	}
+	e := &sessionError{cause: err, decision: hal.ErrNoSignal}
+	var op *net.OpError
+	var status liberrors.ErrClientBadStatusCode
+	text := x.hide(err.Error())
+	switch {
+	case errors.As(err, &status):
+		e.decision, text = x.status(status, text)
+	case errors.Is(err, hal.ErrUnsupported):
+		e.decision = hal.ErrUnsupported
+	case errors.As(err, &op) && op.Op == "dial":
+		e.decision, text = hal.ErrNoDevice, text+"; is the camera on, and are address and port right?"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),
+		errors.As(err, &liberrors.ErrClientRequestTimedOut{}), errors.As(err, &liberrors.ErrClientTCPTimeout{}),
+		errors.As(err, &liberrors.ErrClientUDPTimeout{}):
+		text = "no answer in time (" + text + ")"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+		text = "the connection was closed (" + text + ")"
+	}
+	e.text = x.name + ": " + text
+	return e
+}
+
+// status says what an RTSP status code means.
+func (x explainer) status(s liberrors.ErrClientBadStatusCode, text string) (decision error, explained string) {
+	reply := fmt.Sprintf("%d %s", s.Code, x.hide(fmt.Sprintf("%.80q", s.Message)))
+	switch s.Code {
+	case base.StatusUnauthorized, base.StatusForbidden:
+		return hal.ErrUnsupported, "wrong user or password for " + x.name + " (" + reply + ")"
+	case base.StatusNotFound, base.StatusGone:
+		return hal.ErrNoDevice, "the camera knows no such stream: check the URL's path (" + reply + ")"
+	case base.StatusUnsupportedTransport:
+		return hal.ErrUnsupported, "the camera does not take this transport: try transport=tcp (" + reply + ")"
+	default:
+		return hal.ErrNoSignal, "the camera refuses (" + text + ")"
+	}
+}
+
+// hide takes passwords out of a text: this source's, and any in a URL.
+func (x explainer) hide(text string) string {
+	if len(x.password) > 0 {
+		text = strings.ReplaceAll(text, ":"+x.password+"@", ":xxxxx@")
+	}
+	if len(x.password) > 3 { // shorter ones would garble the text; they stand in no message alone
+		text = strings.ReplaceAll(text, x.password, "xxxxx")
+	}
+	var out strings.Builder
+	for {
+		before, after, ok := strings.Cut(text, "://")
+		out.WriteString(before)
+		if !ok {
+			return out.String()
+		}
+		out.WriteString("://")
+		end := strings.IndexAny(after, "/ \"'\n")
+		if end < 0 {
+			end = len(after)
+		}
+		host := after[:end]
+		if at := strings.LastIndexByte(host, '@'); at >= 0 {
+			user, _, secret := strings.Cut(host[:at], ":")
+			if secret {
+				user += ":xxxxx"
+			}
+			host = user + host[at:]
+		}
+		out.WriteString(host)
+		text = after[end:]
+	}
+}

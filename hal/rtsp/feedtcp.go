@@ -1,0 +1,232 @@
+package rtsp
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// patience is how old unread bytes get at most when nobody waits for them: what the mark
+	// leaves in the socket is read then. With what timers and a busy machine add it stays
+	// under 250 ms.
+	patience = 220 * time.Millisecond
+	// gather is how much media the mark lets come together.
+	gather = 200 * time.Millisecond
+	// liveTick is how often a stall is looked for while every byte wakes the reader.
+	liveTick = 500 * time.Millisecond
+	// rateWindow is how long the rate is measured before the mark follows it.
+	rateWindow = 500 * time.Millisecond
+	// maxMark bounds the mark.
+	maxMark = maxBlock / 2
+	// feedEvery is how often gortsplib is told that media arrives, so that it does not take the
+	// connection for dead.
+	feedEvery = 2 * time.Second
+)
+
+// tcpFeed owns the socket of a session over TCP. The worker that reads frames reads the
+// socket: it takes RTP packets out of the blocks it reads, with nobody woken in between, and
+// leaves RTSP messages and RTCP to gortsplib.
+type tcpFeed struct {
+	source *Source
+	link   *link
+	socket *net.TCPConn // under TLS where there is TLS
+	in     block
+
+	channels [256]channel
+	idle     byte // a channel that nobody uses
+
+	stop  func() bool // of the ctx that is watched
+	watch <-chan struct{}
+
+	bytes  int   // of this window
+	since  int64 // when it began
+	rate   int64 // bytes a second
+	readAt int64 // when the block at hand was read
+	fed    int64 // when gortsplib last heard something
+	room   int   // the mark as last wanted: blocks hold twice as much
+	urgent atomic.Bool
+
+	mu   sync.Mutex
+	mark int // as the socket has it
+}
+
+type channel struct {
+	track *track
+	rtcp  bool
+}
+
+func (f *tcpFeed) known(ch byte) bool { return f.channels[ch].track != nil }
+
+// step hands on what was read, and where that made no frame reads a block.
+func (f *tcpFeed) step(ctx context.Context) error {
+	s := f.source
+	if len(f.in.buf) == 0 || f.in.r == f.in.w {
+		return f.fillAndKeepAlive(ctx)
+	}
+	for s.head == len(s.ready) {
+		kind, item, err := f.in.next()
+		if err != nil {
+			return err
+		}
+		switch kind {
+		case itemNone:
+			return f.fillAndKeepAlive(ctx)
+		case itemText:
+			if err := f.mail(item); err != nil {
+				return err
+			}
+		case itemFrame:
+			if err := f.frame(item); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (f *tcpFeed) frame(item []byte) error {
+	ch := f.channels[item[1]]
+	if ch.track == nil {
+		return nil
+	}
+	if !ch.rtcp {
+		ch.track.rtp(item[4:], f.readAt)
+		return nil
+	}
+	if err := f.mail(item); err != nil {
+		return err
+	}
+	ok := parseRTCP(item[4:],
+		func(sr senderReport) { f.source.report(ch.track, sr) },
+		func() { ch.track.ended = true })
+	if !ok {
+		f.source.stats.malformed.Add(1)
+	}
+	return nil
+}
+
+func (f *tcpFeed) mail(item []byte) error {
+	f.fed = f.readAt
+	return f.link.mail.put(item)
+}
+
+func (f *tcpFeed) fillAndKeepAlive(ctx context.Context) error {
+	if err := f.fill(ctx); err != nil {
+		return err
+	}
+	if f.readAt-f.fed < int64(feedEvery) {
+		return nil
+	}
+	return f.mail([]byte{'$', f.idle, 0, 0})
+}
+
+// fill reads once. It returns without bytes when its patience ends, so that a stall is seen.
+func (f *tcpFeed) fill(ctx context.Context) error {
+	f.observe(ctx)
+	wait := patience
+	if f.urgent.Load() || f.rate == 0 {
+		wait = liveTick
+	}
+	if err := f.link.SetReadDeadline(deadline(wait)); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil { // after the deadline was set: interrupt sets it again
+		return err
+	}
+	if f.source.closed.Load() {
+		return errClosed
+	}
+	// Read takes what is there even below the mark; only waiting heeds the mark.
+	n, err := f.link.Conn.Read(f.in.space(f.room))
+	f.in.w += n
+	if n > 0 {
+		f.readAt = f.source.clock.Mono()
+		f.meter(n, f.readAt)
+		return nil
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return ctx.Err()
+	}
+	return err
+}
+
+// observe sees to it that ctx ends a read. It costs nothing while ctx stays the same.
+func (f *tcpFeed) observe(ctx context.Context) {
+	if done := ctx.Done(); done != f.watch {
+		f.unobserve()
+		f.watch, f.stop = done, context.AfterFunc(ctx, f.interrupt)
+	}
+}
+
+func (f *tcpFeed) unobserve() {
+	if f.stop != nil {
+		f.stop()
+		f.stop, f.watch = nil, nil
+	}
+}
+
+// interrupt implements feed. A deadline in the past ends a read under way.
+func (f *tcpFeed) interrupt() {
+	if err := f.link.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		return // closed: no read is under way
+	}
+}
+
+// close implements feed.
+func (f *tcpFeed) close() { f.unobserve() }
+
+// meter measures the rate and lets the mark follow it.
+func (f *tcpFeed) meter(n int, now int64) {
+	f.bytes += n
+	took := now - f.since
+	if f.since == 0 || took < int64(rateWindow) {
+		if f.since == 0 {
+			f.since, f.bytes = now, 0
+		}
+		return
+	}
+	rate := int64(f.bytes) * int64(time.Second) / took
+	if f.rate == 0 {
+		f.rate = rate
+	}
+	f.rate += (rate - f.rate) / 4
+	f.since, f.bytes = now, 0
+	want := min(max(int(f.rate*int64(gather)/int64(time.Second)), 1), maxMark)
+	f.room = want
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.urgent.Load() {
+		want = 1
+	}
+	if off := want - f.mark; f.mark == 0 || 5*max(off, -off) > f.mark {
+		f.setMark(want)
+	}
+}
+
+// setUrgent implements feed.
+func (f *tcpFeed) setUrgent(urgent bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.urgent.Store(urgent)
+	if urgent && f.mark > 1 {
+		f.setMark(1) // wakes the reader where something waits below the mark
+	}
+}
+
+// setMark sets SO_RCVLOWAT. The caller holds mu.
+func (f *tcpFeed) setMark(mark int) {
+	if err := setLowWater(f.socket, mark); err != nil {
+		mark = 1 // a system without it wakes for every packet
+	}
+	f.mark = mark
+}
+
+// deadline returns the instant in wait from now, as the net package wants it.
+func deadline(wait time.Duration) time.Time {
+	return time.Now().Add(wait) //nolint:forbidigo // the kernel's deadlines are on this clock
+}
