@@ -32,6 +32,7 @@ type head struct {
 	frames, gated, orphaned atomic.Uint64
 	lastFrame               atomic.Int64 // clock
 	took                    latency      // capture to handed over
+	pictures                rate
 
 	mu         sync.Mutex
 	candidates []candidate
@@ -157,6 +158,7 @@ func (h *head) runSource(ctx context.Context, o *opened) (*opened, error) {
 // begin makes o the source in use.
 func (h *head) begin(o *opened, cancel context.CancelCauseFunc) {
 	live := o.src.Live()
+	h.pictures.restart()
 	h.lastFrame.Store(h.ch.eng.clock.Mono())
 	h.mu.Lock()
 	h.run++

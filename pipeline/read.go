@@ -45,6 +45,7 @@ func (h *head) read(ctx context.Context, src hal.Source, stream *hal.Stream) err
 		case live && !h.ch.gate.isOpen():
 			f.Release()
 			h.gated.Add(1)
+			h.pictures.restart()
 			r.hole()
 			continue
 		case !r.admits(f):
@@ -67,6 +68,9 @@ func (h *head) passOn(r *reading, f hal.Frame) {
 		f.Gap = true
 	}
 	captured := f.Stamp.Mono
+	if f.Track == r.video {
+		h.pictures.add(captured)
+	}
 	_ = h.trunk.push(f) //nolint:errcheck // a queue that has closed is on its way out, and counts
 	h.frames.Add(1)
 	h.took.add(h.lastFrame.Load() - captured)

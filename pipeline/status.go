@@ -13,6 +13,7 @@ type Status struct {
 	Run     uint32         `json:"run"`              // how often a source was opened
 	Source  string         `json:"source,omitempty"` // the one in use, without its password
 	Tracks  []string       `json:"tracks,omitempty"`
+	FPS     float64        `json:"fps"` // pictures a second that come in; 0 where none come
 	Sources []SourceStatus `json:"sources"`
 	Stages  []StageStatus  `json:"stages"`
 	Queues  []QueueStats   `json:"queues"`
@@ -119,6 +120,9 @@ func (h *head) describe(s *Status) {
 		src := SourceStatus{URL: c.String(), InUse: i == h.current, Cause: c.cause, Failed: c.tries, Never: c.never}
 		src.NextTry = max(0, time.Duration(c.next-now).Seconds())
 		if src.InUse {
+			if now-h.lastFrame.Load() < int64(stallLimit(h.source.Stream())) && (s.State == Running.String() || s.State == Degraded.String()) {
+				s.FPS = h.pictures.value()
+			}
 			s.Source = src.URL
 			src.Stats = h.sourceStats()
 			for _, t := range h.source.Stream().Tracks {
