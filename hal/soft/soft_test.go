@@ -1,0 +1,659 @@
+package soft_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/pixel"
+	"github.com/millrace-video/millrace/hal/soft"
+	"github.com/millrace-video/millrace/pool"
+)
+
+var (
+	_ hal.EncoderDriver = soft.Driver{}
+	_ hal.KeyFramer     = (hal.Encoder)(nil)
+)
+
+// camera makes raw pictures: a gradient that moves, and a bright square that moves faster.
+type camera struct {
+	t       testing.TB
+	stream  *hal.Stream
+	buffers *pool.Buffers
+	n       int
+}
+
+func track(t testing.TB, f hal.PixelFormat, w, h int) hal.Track {
+	t.Helper()
+	l, err := hal.PackedLayout(f, w, h)
+	require.NoError(t, err)
+	return hal.Track{Codec: hal.Raw, TimeScale: 90000, Width: w, Height: h, FrameRate: 25, Layout: l}
+}
+
+func newCamera(t testing.TB, f hal.PixelFormat, w, h int) *camera {
+	t.Helper()
+	tr := track(t, f, w, h)
+	b, err := pool.NewBuffers(64, tr.Layout.Size)
+	require.NoError(t, err)
+	return &camera{t: t, stream: &hal.Stream{Tracks: []hal.Track{tr}}, buffers: b}
+}
+
+// luma is what picture n shows at a place; chroma likewise, u and v being 0 and 1.
+func luma(n, x, y, w int) byte {
+	if bx := (n * 8) % w; x >= bx && x < bx+32 && y >= 16 && y < 48 {
+		return 220
+	}
+	return byte(40 + (x+y+2*n)%160)
+}
+
+func chroma(n, x, y, uv int) byte { return byte(100 + (x/2+y/2+n+40*uv)%60) }
+
+func (c *camera) frame() hal.Frame {
+	f := hal.Frame{Stream: c.stream, Key: true, Stamp: stamp(c.n)}
+	b, ok := c.buffers.TryTake()
+	require.True(c.t, ok, "no picture came home")
+	f.Buf = b
+	draw(c.t, c.stream.Tracks[0], b.Bytes(), c.n)
+	c.n++
+	return f
+}
+
+func stamp(n int) hal.Stamp {
+	at := time.Duration(n) * 40 * time.Millisecond
+	return hal.Stamp{Run: 7, DTS: at, PTS: at + time.Microsecond, Mono: 1000 + int64(n)}
+}
+
+func draw(t testing.TB, tr hal.Track, mem []byte, n int) {
+	t.Helper()
+	w, h, pl := tr.Width, tr.Height, tr.Layout.Planes
+	for y := range h {
+		for x := range w {
+			switch tr.Layout.Pixel {
+			case hal.YUYV:
+				mem[y*pl[0].Stride+2*x] = luma(n, x, y, w)
+				mem[y*pl[0].Stride+2*x+1] = chroma(n, x/2, y/2, x%2)
+			case hal.UYVY:
+				mem[y*pl[0].Stride+2*x+1] = luma(n, x, y, w)
+				mem[y*pl[0].Stride+2*x] = chroma(n, x/2, y/2, x%2)
+			case hal.NV12, hal.NV21:
+				mem[y*pl[0].Stride+x] = luma(n, x, y, w)
+				swap := 0
+				if tr.Layout.Pixel == hal.NV21 {
+					swap = 1
+				}
+				mem[pl[1].Offset+y/2*pl[1].Stride+x] = chroma(n, x/2, y/2, (x+swap)%2)
+			case hal.I420:
+				mem[y*pl[0].Stride+x] = luma(n, x, y, w)
+				mem[pl[1].Offset+y/2*pl[1].Stride+x/2] = chroma(n, x/2, y/2, 0)
+				mem[pl[2].Offset+y/2*pl[2].Stride+x/2] = chroma(n, x/2, y/2, 1)
+			case hal.PixelUnknown, hal.NM12, hal.YM12:
+				require.Fail(t, "no picture in this format", tr.Layout.Pixel)
+			}
+		}
+	}
+}
+
+// reference is picture n as I420.
+func reference(t testing.TB, w, h, n int) []byte {
+	t.Helper()
+	tr := track(t, hal.I420, w, h)
+	mem := make([]byte, tr.Layout.Size)
+	draw(t, tr, mem, n)
+	return mem
+}
+
+func psnr(a, b []byte) float64 {
+	sum := 0.0
+	for i := range a {
+		d := float64(a[i]) - float64(b[i])
+		sum += d * d
+	}
+	return 10 * math.Log10(255*255/max(sum/float64(len(a)), 1e-9))
+}
+
+// config is an encoder's, with an arena that is looked at when the test ends.
+func config(t testing.TB, codec hal.Codec, c *camera) hal.EncoderConfig {
+	t.Helper()
+	cfg := hal.EncoderConfig{Input: c.stream.Tracks[0], Codec: codec, Arena: pool.NewArena(pool.ArenaConfig{}), Clock: hal.NewClock()}
+	t.Cleanup(func() {
+		require.Zero(t, cfg.Arena.Stats().Held, "encoded frames never released")
+		require.Zero(t, c.buffers.Held(), "pictures never released")
+	})
+	return cfg
+}
+
+func open(t testing.TB, name string, cfg hal.EncoderConfig) hal.Encoder {
+	t.Helper()
+	e, err := soft.Driver{}.OpenEncoder(t.Context(), name, cfg)
+	if name != "gojpeg" {
+		require.NoError(t, err, "apt-get install libopenh264-7 libturbojpeg0")
+	}
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, e.Close()) })
+	return e
+}
+
+// kept is an encoded frame with bytes of its own.
+type kept struct {
+	hal.Frame
+	data []byte
+}
+
+func keep(f hal.Frame) kept {
+	k := kept{f, bytes.Clone(f.Buf.Bytes())}
+	f.Release()
+	k.Buf = pool.Buffer{}
+	return k
+}
+
+// encode writes count pictures and reads as many frames, one after the other.
+func encode(t testing.TB, e hal.Encoder, c *camera, count int) []kept {
+	t.Helper()
+	var all []kept
+	for range count {
+		require.NoError(t, e.Write(t.Context(), c.frame()))
+		f, err := e.Read(t.Context())
+		require.NoError(t, err)
+		all = append(all, keep(f))
+	}
+	return all
+}
+
+// annexB is what ffmpeg reads: the parameter sets before each key frame, start codes.
+func annexB(t testing.TB, frames []kept) []byte {
+	t.Helper()
+	var out []byte
+	unit := func(nal []byte) { out = append(append(out, 0, 0, 0, 1), nal...) }
+	for _, f := range frames {
+		if f.Key {
+			unit(f.Info().SPS)
+			unit(f.Info().PPS)
+		}
+		for b := f.data; len(b) > 0; {
+			require.GreaterOrEqual(t, len(b), 5)
+			n := int(binary.BigEndian.Uint32(b))
+			require.LessOrEqual(t, n, len(b)-4)
+			kind := b[4] & 0x1F
+			require.NotContains(t, []byte{7, 8, 9}, kind, "parameter sets and delimiters are not in frames")
+			require.Equal(t, f.Key, kind == 5, "a key frame is an IDR picture")
+			unit(b[4:][:n])
+			b = b[4+n:]
+		}
+	}
+	return out
+}
+
+// ffmpeg decodes to I420 as it was, whatever range it has.
+func ffmpeg(t testing.TB, format string, in []byte, args ...string) []byte {
+	t.Helper()
+	bin, err := exec.LookPath("ffmpeg")
+	if err != nil {
+		t.Fatal("this test needs ffmpeg: apt-get install ffmpeg")
+	}
+	args = append([]string{"-v", "error", "-f", format, "-i", "pipe:0"}, args...)
+	cmd := exec.CommandContext(t.Context(), bin, append(args, "-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1")...)
+	var out, msg bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, &msg
+	require.NoError(t, cmd.Run(), msg.String())
+	require.Empty(t, msg.String(), "ffmpeg finds something wrong")
+	return out.Bytes()
+}
+
+func TestEncodersListsWhatIsUsable(t *testing.T) {
+	infos, err := soft.Driver{}.Encoders(t.Context())
+	require.NoError(t, err)
+	names := map[string]hal.EncoderInfo{}
+	for _, i := range infos {
+		names[i.Name] = i
+	}
+	require.Contains(t, names, "openh264", "apt-get install libopenh264-7")
+	require.Contains(t, names, "turbojpeg", "apt-get install libturbojpeg0")
+	require.Equal(t, 50, names["openh264"].Rank)
+	require.Equal(t, hal.H264, names["openh264"].Codec)
+	require.Regexp(t, `^libopenh264\.so.* \(2\.\d+\.\d+\)$`, names["openh264"].Detail)
+	require.Equal(t, 50, names["turbojpeg"].Rank)
+	require.Regexp(t, `^libturbojpeg\.so`, names["turbojpeg"].Detail)
+	require.Equal(t, 10, names["gojpeg"].Rank)
+	require.False(t, names["gojpeg"].Hardware)
+}
+
+// H3: software is the fallback and needs no library to exist.
+func TestAMissingLibraryIsNotAnError(t *testing.T) {
+	d := soft.Driver{OpenH264: []string{"libnowhere.so.1"}, TurboJPEG: []string{"/nowhere/libturbojpeg.so.0"}}
+	infos, err := d.Encoders(t.Context())
+	require.NoError(t, err)
+	require.Len(t, infos, 1)
+	require.Equal(t, "gojpeg", infos[0].Name)
+
+	_, err = d.OpenEncoder(t.Context(), "openh264", hal.EncoderConfig{})
+	require.ErrorIs(t, err, hal.ErrNoDevice)
+	require.ErrorContains(t, err, "libopenh264-7")
+}
+
+func TestALibraryThatIsAnotherHidesNoOther(t *testing.T) {
+	d := soft.Driver{OpenH264: []string{"libc.so.6"}}
+	infos, err := d.Encoders(t.Context())
+	require.ErrorContains(t, err, "libc.so.6 has no WelsCreateSVCEncoder")
+	require.Len(t, infos, 2)
+}
+
+func TestH264DecodesToThePicturesWritten(t *testing.T) {
+	const w, h, count = 322, 178, 30
+	for _, f := range []hal.PixelFormat{hal.I420, hal.YUYV, hal.UYVY, hal.NV12, hal.NV21} {
+		t.Run(f.String(), func(t *testing.T) {
+			c := newCamera(t, f, w, h)
+			cfg := config(t, hal.H264, c)
+			cfg.GOP, cfg.Bitrate = 10, 4_000_000
+			frames := encode(t, open(t, "openh264", cfg), c, count)
+			for n, f := range frames {
+				require.Equal(t, stamp(n), f.Stamp)
+				require.Equal(t, n%10 == 0, f.Key, "picture %d", n)
+				require.Same(t, frames[0].Stream, f.Stream, "the same parameters keep the stream")
+				require.False(t, f.Gap)
+				require.Positive(t, f.EncodeBegin)
+				require.GreaterOrEqual(t, f.EncodeEnd, f.EncodeBegin)
+			}
+			out := ffmpeg(t, "h264", annexB(t, frames))
+			size := w * h * 3 / 2
+			require.Len(t, out, count*size)
+			for n := range count {
+				require.Greater(t, psnr(out[n*size:][:size], reference(t, w, h, n)), 30.0, "picture %d", n)
+			}
+		})
+	}
+}
+
+func TestH264FollowsItsSettings(t *testing.T) {
+	size := map[int]int{}
+	for _, rate := range []int{150_000, 1_500_000} {
+		c := newCamera(t, hal.I420, 320, 240)
+		cfg := config(t, hal.H264, c)
+		cfg.Bitrate, cfg.GOP = rate, 50
+		for _, f := range encode(t, open(t, "openh264", cfg), c, 75) {
+			size[rate] += len(f.data)
+		}
+	}
+	require.Less(t, 2*size[150_000], size[1_500_000], "a tenth of the bit rate makes less")
+
+	for name, idc := range map[string]byte{"": 66, "baseline": 66, "main": 77, "high": 100} {
+		t.Run("profile "+name, func(t *testing.T) {
+			c := newCamera(t, hal.I420, 160, 120)
+			cfg := config(t, hal.H264, c)
+			cfg.Profile = name
+			frames := encode(t, open(t, "openh264", cfg), c, 3)
+			require.Equal(t, idc, frames[0].Info().SPS[1])
+			require.Len(t, ffmpeg(t, "h264", annexB(t, frames)), 3*160*120*3/2)
+		})
+	}
+	t.Run("colour", func(t *testing.T) {
+		c := newCamera(t, hal.I420, 160, 120)
+		c.stream.Tracks[0].Colour = hal.Colour{Matrix: 5, FullRange: true}
+		cfg := config(t, hal.H264, c)
+		frames := encode(t, open(t, "openh264", cfg), c, 1)
+		require.Equal(t, c.stream.Tracks[0].Colour, frames[0].Info().Colour)
+		require.NotEmpty(t, ffmpeg(t, "h264", annexB(t, frames)))
+	})
+}
+
+func TestRequestKeyFrameMakesTheNextPictureOne(t *testing.T) {
+	c := newCamera(t, hal.NV12, 160, 120)
+	cfg := config(t, hal.H264, c)
+	cfg.GOP = 100
+	e := open(t, "openh264", cfg)
+	keys := ""
+	for n := range 12 {
+		if n == 5 || n == 9 {
+			e.RequestKeyFrame()
+		}
+		if encode(t, e, c, 1)[0].Key {
+			keys += fmt.Sprint(n, " ")
+		}
+	}
+	require.Equal(t, "0 5 9 ", keys)
+}
+
+func TestH264GoesOnAtAKeyFrameWhenTheArenaWasFull(t *testing.T) {
+	c := newCamera(t, hal.I420, 160, 120)
+	cfg := config(t, hal.H264, c)
+	cfg.GOP, cfg.Arena = 100, pool.NewArena(pool.ArenaConfig{Chunk: 64 << 10, Max: 128 << 10})
+	e := open(t, "openh264", cfg)
+	frames := encode(t, e, c, 2)
+	var hogs []pool.Buffer
+	hog, err := cfg.Arena.Get(100)
+	for ; err == nil; hog, err = cfg.Arena.Get(100) {
+		hogs = append(hogs, hog)
+	}
+	require.ErrorIs(t, e.Write(t.Context(), c.frame()), pool.ErrArenaFull)
+	for _, h := range hogs {
+		h.Release()
+	}
+	after := encode(t, e, c, 2)
+	require.True(t, after[0].Key, "no orphan after a loss")
+	require.True(t, after[0].Gap)
+	require.False(t, after[1].Key || after[1].Gap)
+	require.Len(t, ffmpeg(t, "h264", annexB(t, append(frames, after...))), 4*160*120*3/2)
+}
+
+func TestJPEGDecodesToThePicturesWritten(t *testing.T) {
+	const w, h, count = 162, 90, 3
+	for _, name := range []string{"turbojpeg", "gojpeg"} {
+		for _, f := range []hal.PixelFormat{hal.I420, hal.YUYV, hal.UYVY, hal.NV12, hal.NV21} {
+			t.Run(name+" "+f.String(), func(t *testing.T) {
+				c := newCamera(t, f, w, h)
+				cfg := config(t, hal.MJPEG, c)
+				cfg.Quality = 95
+				var files []byte
+				for n, f := range encode(t, open(t, name, cfg), c, count) {
+					require.Equal(t, stamp(n), f.Stamp)
+					require.True(t, f.Key)
+					require.Equal(t, hal.MJPEG, f.Info().Codec)
+					require.True(t, f.Info().Colour.FullRange)
+					files = append(files, f.data...)
+				}
+				// ffmpeg brings it back from a JPEG's full range to video range.
+				out := ffmpeg(t, "mjpeg", files, "-vf", "scale=in_range=full:out_range=tv,format=yuv420p")
+				size := w * h * 3 / 2
+				require.Len(t, out, count*size)
+				for n := range count {
+					require.Greater(t, psnr(out[n*size:][:size], reference(t, w, h, n)), 35.0, "picture %d", n)
+				}
+			})
+		}
+	}
+}
+
+func TestJPEGOfAFullRangePictureIsNotStretched(t *testing.T) {
+	for _, name := range []string{"turbojpeg", "gojpeg"} {
+		c := newCamera(t, hal.I420, 160, 96)
+		c.stream.Tracks[0].Colour.FullRange = true
+		cfg := config(t, hal.MJPEG, c)
+		cfg.Quality = 95
+		out := ffmpeg(t, "mjpeg", encode(t, open(t, name, cfg), c, 1)[0].data)
+		require.Greater(t, psnr(out, reference(t, 160, 96, 0)), 35.0)
+	}
+}
+
+func TestParallelJPEGKeepsTheOrder(t *testing.T) {
+	const count = 40
+	for _, name := range []string{"turbojpeg", "gojpeg"} {
+		for _, share := range []int{5, 3, 1} { // as many workers as asked for, too few, none
+			t.Run(fmt.Sprintf("%s on %d workers", name, share-1), func(t *testing.T) {
+				p, err := pool.NewPool(16)
+				require.NoError(t, err)
+				workers, err := p.Reserve(share)
+				require.NoError(t, err)
+				block := make(chan struct{})
+				require.NoError(t, workers.Go(func() error { <-block; return nil }, nil))
+
+				c := newCamera(t, hal.YUYV, 320, 240)
+				cfg := config(t, hal.MJPEG, c)
+				cfg.Parallel, cfg.Workers = 4, workers
+				e := open(t, name, cfg)
+				got := make(chan []kept)
+				go func() {
+					var all []kept
+					for {
+						f, err := e.Read(context.Background())
+						if err != nil {
+							got <- all
+							return
+						}
+						all = append(all, keep(f))
+					}
+				}()
+				for range count {
+					require.NoError(t, e.Write(t.Context(), c.frame()))
+				}
+				e.CloseInput()
+				all := <-got
+				require.Len(t, all, count, "drained at the end of the input")
+				for n, f := range all {
+					require.Equal(t, stamp(n), f.Stamp)
+				}
+				require.NoError(t, e.Close())
+				close(block)
+				workers.Wait()
+				workers.Close()
+				require.NoError(t, p.Close(time.Minute))
+			})
+		}
+	}
+}
+
+func TestCloseInputDrains(t *testing.T) {
+	for name, codec := range map[string]hal.Codec{"openh264": hal.H264, "gojpeg": hal.MJPEG} {
+		c := newCamera(t, hal.I420, 160, 120)
+		e := open(t, name, config(t, codec, c))
+		for range 3 {
+			require.NoError(t, e.Write(t.Context(), c.frame()))
+		}
+		e.CloseInput()
+		e.CloseInput()
+		require.ErrorIs(t, e.Write(t.Context(), c.frame()), soft.ErrClosed)
+		for n := range 3 {
+			f, err := e.Read(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, stamp(n), f.Stamp)
+			f.Release()
+		}
+		_, err := e.Read(t.Context())
+		require.ErrorIs(t, err, io.EOF)
+		_, err = e.Read(t.Context())
+		require.ErrorIs(t, err, io.EOF)
+	}
+}
+
+func TestCloseFreesWhatNobodyRead(t *testing.T) {
+	for name, codec := range map[string]hal.Codec{"openh264": hal.H264, "turbojpeg": hal.MJPEG} {
+		c := newCamera(t, hal.I420, 160, 120)
+		e := open(t, name, config(t, codec, c)) // its ledger is looked at in the end
+		require.NoError(t, e.Write(t.Context(), c.frame()))
+		require.NoError(t, e.Write(t.Context(), c.frame()))
+		require.NoError(t, e.Close())
+		require.NoError(t, e.Close())
+		require.ErrorIs(t, e.Write(t.Context(), c.frame()), soft.ErrClosed)
+		_, err := e.Read(t.Context())
+		require.ErrorIs(t, err, soft.ErrClosed)
+		e.RequestKeyFrame()
+		e.CloseInput()
+	}
+}
+
+func TestCloseEndsAReadAndAWriteUnderWay(t *testing.T) {
+	c := newCamera(t, hal.I420, 160, 120)
+	e := open(t, "openh264", config(t, hal.H264, c))
+	read := make(chan error)
+	go func() {
+		_, err := e.Read(context.Background())
+		read <- err
+	}()
+	require.NoError(t, e.Close())
+	require.ErrorIs(t, <-read, soft.ErrClosed)
+
+	e = open(t, "openh264", config(t, hal.H264, c))
+	write := make(chan error)
+	go func() {
+		var err error
+		for err == nil { // nobody reads: it is full soon
+			err = e.Write(context.Background(), c.frame())
+		}
+		write <- err
+	}()
+	require.NoError(t, e.Close())
+	require.ErrorIs(t, <-write, soft.ErrClosed)
+}
+
+func TestAFullEncoderWaitsUntilItIsToldToStop(t *testing.T) {
+	for name, codec := range map[string]hal.Codec{"openh264": hal.H264, "turbojpeg": hal.MJPEG} {
+		c := newCamera(t, hal.I420, 160, 120)
+		e := open(t, name, config(t, codec, c))
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		var err error
+		for err == nil {
+			err = e.Write(ctx, c.frame())
+		}
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Less(t, c.n, 10)
+		f, err := e.Read(t.Context())
+		require.NoError(t, err)
+		f.Release()
+		require.NoError(t, e.Write(t.Context(), c.frame()), "there is room again")
+
+		empty := open(t, name, config(t, codec, c))
+		_, err = empty.Read(ctx)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	}
+}
+
+func TestAWrongPictureIsRefused(t *testing.T) {
+	c := newCamera(t, hal.I420, 160, 120)
+	e := open(t, "openh264", config(t, hal.H264, c))
+	for _, other := range []*camera{newCamera(t, hal.NV12, 160, 120), newCamera(t, hal.I420, 160, 122)} {
+		err := e.Write(t.Context(), other.frame())
+		require.ErrorIs(t, err, hal.ErrUnsupported)
+		require.ErrorContains(t, err, "opened for raw i420 160x120")
+		require.Zero(t, other.buffers.Held())
+	}
+	short := c.frame()
+	short.Buf.Shorten(100)
+	require.ErrorContains(t, e.Write(t.Context(), short), "do not fit into 100 bytes")
+	require.Len(t, encode(t, e, c, 1), 1, "the encoder goes on")
+}
+
+func TestAWrongConfigurationIsRefused(t *testing.T) {
+	good := hal.EncoderConfig{Input: track(t, hal.I420, 160, 120), Codec: hal.H264}
+	for name, tc := range map[string]struct {
+		change func(*hal.EncoderConfig)
+		want   string
+	}{
+		"odd size":       {func(c *hal.EncoderConfig) { c.Input.Width = 161 }, "must be even"},
+		"no size":        {func(c *hal.EncoderConfig) { c.Input.Height = 0 }, "must be even"},
+		"too small":      {func(c *hal.EncoderConfig) { c.Input.Height, c.Input.Width = 2, 2 }, "refuses 2x2"},
+		"not raw":        {func(c *hal.EncoderConfig) { c.Input.Codec = hal.H264 }, "raw pictures, not h264"},
+		"unknown pixels": {func(c *hal.EncoderConfig) { c.Input.Layout.Pixel = 77 }, "pixel format pixel(77)"},
+		"another codec":  {func(c *hal.EncoderConfig) { c.Codec = hal.H265 }, "encodes h264, not h265"},
+		"profile":        {func(c *hal.EncoderConfig) { c.Profile = "extreme" }, "baseline, main, high"},
+		"bit rate":       {func(c *hal.EncoderConfig) { c.Bitrate = -1 }, "bit rate of -1"},
+		"GOP":            {func(c *hal.EncoderConfig) { c.GOP = -1 }, "key frame every -1"},
+		"quality":        {func(c *hal.EncoderConfig) { c.Quality = 101 }, "quality of 101"},
+		"parallel":       {func(c *hal.EncoderConfig) { c.Parallel = -1 }, "-1 pictures at once"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := good
+			tc.change(&cfg)
+			_, err := soft.Driver{}.OpenEncoder(t.Context(), "openh264", cfg)
+			require.ErrorIs(t, err, hal.ErrUnsupported)
+			require.ErrorContains(t, err, tc.want)
+		})
+	}
+}
+
+func TestTheRegistryFallsBackByRank(t *testing.T) { // H3
+	r := hal.NewRegistry(soft.Driver{})
+	c := newCamera(t, hal.I420, 160, 120)
+	cfg := config(t, hal.MJPEG, c)
+	_, info := openBest(t, r, cfg)
+	require.Equal(t, "turbojpeg", info.Name)
+	_, info = openBest(t, r, cfg, "turbojpeg")
+	require.Equal(t, "gojpeg", info.Name)
+	cfg.Prefer = []string{"gojpeg"}
+	_, info = openBest(t, r, cfg)
+	require.Equal(t, "gojpeg", info.Name)
+}
+
+func openBest(t *testing.T, r *hal.Registry, cfg hal.EncoderConfig, except ...string) (hal.Encoder, hal.EncoderInfo) {
+	t.Helper()
+	e, info, err := r.OpenEncoder(t.Context(), cfg, except...)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, e.Close()) })
+	return e, info
+}
+
+// P3: purego's one call block comes from a pool that the collector may empty, so that now and
+// then one is made anew; Go's own JPEG encoder makes its tables and itself each time.
+func TestAFrameCostsNextToNoAllocation(t *testing.T) {
+	for name, bound := range map[string]float64{"openh264": 1, "turbojpeg": 1, "gojpeg": 6} {
+		for _, f := range []hal.PixelFormat{hal.I420, hal.YUYV} {
+			c := newCamera(t, f, 320, 240)
+			codec := hal.MJPEG
+			if name == "openh264" {
+				codec = hal.H264
+			}
+			e := open(t, name, config(t, codec, c))
+			encode(t, e, c, 10)
+			raw := c.frame()
+			got := testing.AllocsPerRun(50, func() {
+				if err := e.Write(t.Context(), raw.Retain()); err != nil {
+					t.Error(err)
+				}
+				f, err := e.Read(t.Context())
+				if err != nil {
+					t.Error(err)
+				}
+				f.Release()
+			})
+			raw.Release()
+			t.Logf("%s from %s: %.2f allocations a frame", name, f, got)
+			require.LessOrEqual(t, got, bound, name)
+		}
+	}
+}
+
+// natural fills a picture with something as hard to encode as a camera's: smooth, with noise.
+func natural(b testing.TB, w, h int, full bool) (*camera, hal.Frame) {
+	b.Helper()
+	c := newCamera(b, hal.I420, w, h)
+	c.stream.Tracks[0].Colour.FullRange = full
+	f := c.frame()
+	p, err := pixel.View(f.Info(), f.Buf)
+	require.NoError(b, err)
+	seed := uint32(1)
+	for i := range p.Plane[0] {
+		seed = seed*1664525 + 1013904223
+		p.Plane[0][i] += byte(seed >> 29)
+	}
+	return c, f
+}
+
+func bench(b *testing.B, name string, codec hal.Codec, w, h int, full bool) {
+	b.Helper()
+	c, raw := natural(b, w, h, full)
+	e := open(b, name, config(b, codec, c))
+	b.ReportAllocs()
+	size := 0
+	for b.Loop() {
+		if err := e.Write(b.Context(), raw.Retain()); err != nil {
+			b.Fatal(err)
+		}
+		f, err := e.Read(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		size = f.Buf.Len()
+		f.Release()
+	}
+	raw.Release()
+	b.ReportMetric(float64(size), "B/frame")
+}
+
+func BenchmarkJPEG1080p(b *testing.B) {
+	for _, name := range []string{"turbojpeg", "gojpeg"} {
+		b.Run(name, func(b *testing.B) { bench(b, name, hal.MJPEG, 1920, 1080, true) })
+		b.Run(name+"-expanded", func(b *testing.B) { bench(b, name, hal.MJPEG, 1920, 1080, false) })
+	}
+}
+
+func BenchmarkH264(b *testing.B) {
+	b.Run("openh264-720p", func(b *testing.B) { bench(b, "openh264", hal.H264, 1280, 720, false) })
+	b.Run("openh264-1080p", func(b *testing.B) { bench(b, "openh264", hal.H264, 1920, 1080, false) })
+}
