@@ -1,0 +1,170 @@
+package record
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/pipeline"
+	"github.com/millrace-video/millrace/stages/pack"
+)
+
+// Recorder is the stage that writes files. A file begins with a key frame, sound from its time
+// on; it ends before a key frame when it is long or large enough, and wherever the time line is
+// broken: a new run, another format, missing frames. To and File make one.
+type Recorder struct {
+	cfg   Config
+	names namer
+	whole bool // one file: missing frames do not end it
+
+	clock *hal.Clock
+	log   *slog.Logger
+	ask   func() // for a key frame
+
+	stream *hal.Stream
+	run    uint32
+	seg    *segment
+	early  []hal.Frame // sound that waits for the opening key frame
+	vector pack.Vector
+	said   map[string]bool
+
+	batched time.Duration // DTS of the lead at the end of the last batch
+
+	recorded time.Duration // of files that are closed
+	past     uint64        // tracks, as bits, that have reached Config.Duration
+	ended    bool
+	done     chan struct{}
+
+	stats counters
+}
+
+// To records into files in a directory, which is made where it is missing.
+func To(dir string, cfg Config) *Recorder {
+	return newRecorder(cfg.withDefaults().segmented(), &directory{path: dir}, false)
+}
+
+// File records into one file. Missing frames leave a hole in its time line; only a format that
+// changes or a source that starts again goes on in another file, NAME-2 and so on.
+func File(path string, cfg Config) *Recorder {
+	return newRecorder(cfg.withDefaults(), &single{path: path}, true)
+}
+
+func newRecorder(cfg Config, names namer, whole bool) *Recorder {
+	return &Recorder{cfg: cfg, names: names, whole: whole, said: map[string]bool{}, done: make(chan struct{})}
+}
+
+// Name implements pipeline.Stage.
+func (r *Recorder) Name() string { return r.cfg.Name }
+
+// Done is closed when Config.Duration has been recorded and the file is closed.
+func (r *Recorder) Done() <-chan struct{} { return r.done }
+
+// Open implements pipeline.Stage. It makes the directory and tries whether it can write there.
+func (r *Recorder) Open(_ context.Context, env pipeline.Env) error {
+	if err := r.cfg.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", hal.ErrUnsupported, err)
+	}
+	r.clock, r.log, r.ask = env.Clock, env.Log, env.RequestKeyFrame
+	if r.clock == nil {
+		r.clock = hal.NewClock()
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	r.log = r.log.With("channel", env.Channel, "stage", r.cfg.Name)
+	r.stream = nil
+	return r.names.prepare()
+}
+
+// Work implements pipeline.Stage.
+func (r *Recorder) Work(_ context.Context, f hal.Frame) error {
+	if r.ended {
+		f.Release()
+		return nil
+	}
+	if why := r.breaks(f); why != "" {
+		r.forget()
+		if err := r.finish(why); err != nil {
+			f.Release()
+			return err
+		}
+	}
+	r.stream, r.run = f.Stream, f.Stamp.Run
+	if r.seg == nil {
+		return r.await(f)
+	}
+	return r.store(f)
+}
+
+// breaks says why the file under way, or what waits for one, cannot go on with f.
+func (r *Recorder) breaks(f hal.Frame) string {
+	switch {
+	case r.stream == nil:
+		return ""
+	case f.Stamp.Run != r.run:
+		return "the source started again"
+	case f.Stream != r.stream && !f.Stream.Equal(r.stream):
+		return "the format changed"
+	case r.seg == nil || !f.Gap || f.Track != r.seg.lead:
+		return ""
+	case r.whole:
+		r.seg.hole = r.seg.inter
+		return ""
+	case r.seg.inter || f.Stamp.DTS-r.seg.last > longestHole:
+		return "frames are missing"
+	}
+	return ""
+}
+
+// longestHole is how long a gap may be in a track whose frames stand alone (JPEG, sound)
+// without ending the file.
+const longestHole = time.Second
+
+// EndBatch implements pipeline.EndBatch: a recorder that is woken seldom writes what came with
+// one waking, so that a killed program loses little more than what was still in the queue.
+func (r *Recorder) EndBatch(context.Context) error {
+	if r.seg == nil {
+		return nil
+	}
+	some := r.cfg.FragmentDuration / 4
+	came := r.seg.last - r.batched
+	r.batched = r.seg.last
+	if came < some || !r.seg.packer.Ready(some) {
+		return nil
+	}
+	return r.write(r.seg.packer.Cut())
+}
+
+// Flush implements pipeline.Stage: the file is finished.
+func (r *Recorder) Flush(context.Context) error {
+	r.forget()
+	r.stream = nil
+	return r.finish("the run is over")
+}
+
+// Close implements pipeline.Stage. What Flush did not write is given up; the file is whole as
+// far as it is written.
+func (r *Recorder) Close() error {
+	r.forget()
+	r.abandon()
+	return nil
+}
+
+// forget releases the sound that waits.
+func (r *Recorder) forget() {
+	for i := range r.early {
+		r.skip(r.early[i])
+		r.early[i] = hal.Frame{}
+	}
+	r.early = r.early[:0]
+}
+
+// skip releases a frame that is not recorded and counts it.
+func (r *Recorder) skip(f hal.Frame) {
+	f.Release()
+	r.stats.mu.Lock()
+	r.stats.now.Skipped++
+	r.stats.mu.Unlock()
+}
