@@ -69,53 +69,46 @@ func merge(uv, u, v []byte) {
 // expandLuma stretches 16–235 to 0–255: (y−16)·(1+42/256), 255/219 being 1.164.
 func expandLuma(line []byte) {
 	for len(line) >= 8 {
-		store(line, wideLuma(load(line)))
+		y := lower(load(line), 0x1010101010101010)
+		store(line, raise(y, part(y, 42)))
 		line = line[8:]
 	}
 	for i, s := range line {
-		line[i] = byte(wideLuma(uint64(s)))
+		y := lower(uint64(s), 0x10)
+		line[i] = byte(raise(y, part(y, 42)))
 	}
 }
 
 // expandChroma stretches 16–240 around 128 to 1–255: c−18 + c·35/256, 255/224 being 1.138.
 func expandChroma(line []byte) {
 	for len(line) >= 8 {
-		store(line, wideChroma(load(line)))
+		c := load(line)
+		store(line, raise(lower(c, 0x1212121212121212), part(c, 35)))
 		line = line[8:]
 	}
 	for i, s := range line {
-		line[i] = byte(wideChroma(uint64(s)))
+		c := uint64(s)
+		line[i] = byte(raise(lower(c, 0x12), part(c, 35)))
 	}
-}
-
-func wideLuma(y uint64) uint64 {
-	y = lower(y, 0x1010101010101010)
-	return raise(y, part(y, 42))
-}
-
-func wideChroma(c uint64) uint64 {
-	return raise(lower(c, 0x1212121212121212), part(c, 35))
 }
 
 // part returns each byte times n/256, rounded; n is at most 255.
 func part(x, n uint64) uint64 {
-	even := ((x&evens)*n + 128*ones) >> 8 & evens
-	odd := ((x>>8&evens)*n + 128*ones) &^ evens
-	return even | odd
+	return ((x&evens)*n+128*ones)>>8&evens | ((x>>8&evens)*n+128*ones)&^evens
 }
 
 // lower subtracts the bytes of by, each under 128, and stops at 0.
 func lower(x, by uint64) uint64 {
 	d := (x | tops) - by
 	under := ^(x | d) & tops
-	return (d ^ (tops &^ x)) &^ (under >> 7 * 0xFF)
+	return (d ^ (tops &^ x)) &^ (under<<1 - under>>7)
 }
 
 // raise adds byte by byte and stops at 255.
 func raise(a, b uint64) uint64 {
 	s := (a&^tops + b&^tops) ^ ((a ^ b) & tops)
 	over := (a&b | (a|b)&^s) & tops
-	return s | over>>7*0xFF
+	return s | (over<<1 - over>>7)
 }
 
 // mean returns the rounded mean of every second byte of a and b.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/millrace-video/millrace/hal"
 	"github.com/millrace-video/millrace/pool"
@@ -49,22 +50,21 @@ func (d Driver) offers() ([]offer, error) {
 }
 
 // OpenEncoder implements hal.EncoderDriver.
-func (d Driver) OpenEncoder(_ context.Context, name string, cfg hal.EncoderConfig) (hal.Encoder, error) { //nolint:ireturn // hal.EncoderDriver says so
-	offers, err := d.offers()
-	for _, o := range offers {
-		if o.Name != name {
-			continue
-		}
-		if err := check(o, cfg); err != nil {
-			return nil, fmt.Errorf("%w: %w", hal.ErrUnsupported, err)
-		}
-		e, err := newEncoder(o, withDefaults(cfg))
-		if err != nil {
-			return nil, fmt.Errorf("open %s (%s): %w", o.Name, o.Detail, err)
-		}
-		return e, nil
+func (d Driver) OpenEncoder(_ context.Context, name string, cfg hal.EncoderConfig) (hal.Encoder, error) {
+	offers, probed := d.offers()
+	i := slices.IndexFunc(offers, func(o offer) bool { return o.Name == name })
+	if i < 0 {
+		return nil, errors.Join(fmt.Errorf("%w: software encoder %q: %s", hal.ErrNoDevice, name, advice(name)), probed)
 	}
-	return nil, errors.Join(fmt.Errorf("%w: software encoder %q: %s", hal.ErrNoDevice, name, advice(name)), err)
+	o := offers[i]
+	if err := check(o, cfg); err != nil {
+		return nil, fmt.Errorf("%w: %w", hal.ErrUnsupported, err)
+	}
+	e, err := newEncoder(o, withDefaults(cfg))
+	if err != nil {
+		return nil, fmt.Errorf("open %s (%s): %w", o.Name, o.Detail, err)
+	}
+	return e, nil
 }
 
 // advice says what to do about an encoder that is not there.
@@ -100,12 +100,8 @@ func check(o offer, cfg hal.EncoderConfig) error {
 	if _, err := hal.PackedLayout(hal.I420, in.Width, in.Height); err != nil {
 		return fmt.Errorf("%s: %w", o.Name, err)
 	}
-	known := false
-	for _, p := range o.Inputs {
-		known = known || p == in.Layout.Pixel
-	}
 	switch {
-	case !known:
+	case !slices.Contains(o.Inputs, in.Layout.Pixel):
 		return fmt.Errorf("%s takes no pixel format %s: one of %v", o.Name, in.Layout.Pixel, o.Inputs)
 	case cfg.Bitrate < 0 || cfg.Bitrate > 1<<30:
 		return fmt.Errorf("a bit rate of %d: 0 to %d bits a second", cfg.Bitrate, 1<<30)

@@ -48,7 +48,7 @@ func findOpenH264(names []string) (offer, error) {
 			Name: nameOpenH264, Codec: hal.H264, Inputs: inputs(), Rank: rankLibrary,
 			Detail: fmt.Sprintf("%s (%d.%d.%d)", name, version[0], version[1], version[2]),
 		},
-		open: lib.open,
+		open: func(cfg hal.EncoderConfig) (coder, error) { return lib.open(cfg) },
 	}, nil
 }
 
@@ -86,7 +86,7 @@ type h264Coder struct {
 	refresh bool // the frame before was lost: a decoder needs a key frame
 }
 
-func (l *openH264) open(cfg hal.EncoderConfig) (coder, error) {
+func (l *openH264) open(cfg hal.EncoderConfig) (*h264Coder, error) {
 	profile, cabac, err := parseProfile(cfg.Profile)
 	if err != nil {
 		return nil, err

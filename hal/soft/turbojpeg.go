@@ -39,7 +39,7 @@ func findTurboJPEG(names []string) (offer, error) {
 		EncoderInfo: hal.EncoderInfo{
 			Name: nameTurboJPEG, Codec: hal.MJPEG, Inputs: inputs(), Rank: rankLibrary, Detail: name,
 		},
-		open: lib.open,
+		open: func(cfg hal.EncoderConfig) (coder, error) { return lib.open(cfg) },
 	}, nil
 }
 
@@ -60,7 +60,7 @@ type turboCoder struct {
 	size   uintptr // C's unsigned long
 }
 
-func (l *turboJPEG) open(cfg hal.EncoderConfig) (coder, error) {
+func (l *turboJPEG) open(cfg hal.EncoderConfig) (*turboCoder, error) {
 	limit, _, _ := purego.SyscallN(l.limit, uintptr(cfg.Input.Width), uintptr(cfg.Input.Height), samp420)
 	if limit == 0 || limit > 1<<30 {
 		return nil, fmt.Errorf("%w: turbojpeg refuses %dx%d", hal.ErrUnsupported, cfg.Input.Width, cfg.Input.Height)
