@@ -34,7 +34,8 @@ func Beep(t time.Duration) bool { return t%time.Second < BeepLength }
 // Clock returns the burnt-in clock of a frame, hours:minutes:seconds:frame. A small card shows
 // the end of it.
 func (c Card) Clock(frame int) string {
-	s := c.scene(frame)
+	p := c.plan()
+	s := c.scene(&p, frame)
 	return fmt.Sprintf("%02d:%02d:%02d:%02d",
 		10*int(s.digits[0])+int(s.digits[1]), 10*int(s.digits[3])+int(s.digits[4]),
 		10*int(s.digits[6])+int(s.digits[7]), 10*int(s.digits[9])+int(s.digits[10]))
@@ -56,8 +57,9 @@ const (
 // scene is what changes from one frame to another.
 type scene struct {
 	code   uint64
-	digits [11]uint8 // 0 to 9, or colon
-	box    int       // the box's left column
+	digits [11]uint8  // 0 to 9, or colon
+	glyphs [11]uint16 // their pictures
+	box    int        // the box's left column
 	flash  bool
 }
 
@@ -66,6 +68,7 @@ type plan struct {
 	cols, rows int
 	clockFrom  int // the first of the clock's 11 glyphs that is shown; 11: none
 	clockLeft  int // its column
+	clock      strip
 	boxTop     int // −1: no box
 	seed       int
 }
@@ -77,6 +80,7 @@ func (c Card) plan() plan {
 		for _, from := range [...]int{0, 3, 6, 9} {
 			if w := glyphsWidth(from); w <= c.Width/block {
 				p.clockFrom, p.clockLeft = from, (c.Width/block-w)/2
+				p.clock = newStrip(from)
 				below = clockTop + clockRows + 1
 				break
 			}
@@ -89,8 +93,7 @@ func (c Card) plan() plan {
 }
 
 // scene works out the changing parts of a frame.
-func (c Card) scene(frame int) scene {
-	p := c.plan()
+func (c Card) scene(p *plan, frame int) scene {
 	t := c.Time(frame)
 	sec := int(t / time.Second)
 	sub := frame - c.Rate.Frame(t.Truncate(time.Second))
@@ -100,6 +103,9 @@ func (c Card) scene(frame int) scene {
 		if i < 3 {
 			s.digits[3*i+2] = colon
 		}
+	}
+	for i, d := range s.digits {
+		s.glyphs[i] = glyph(d)
 	}
 	if way := p.cols - boxSide; way > 0 { // to and fro
 		s.box = (frame + 7*c.Seed) % (2 * way)
@@ -111,7 +117,7 @@ func (c Card) scene(frame int) scene {
 }
 
 // changes says whether a block can differ between two frames.
-func (p plan) changes(col, row int) bool {
+func (p *plan) changes(col, row int) bool {
 	switch {
 	case row < codeRows:
 		return row > 0 && col < codeCols || col >= flashLeft && col < flashRight
@@ -123,7 +129,7 @@ func (p plan) changes(col, row int) bool {
 }
 
 // at returns the colour of a block in a scene.
-func (p plan) at(s *scene, col, row int) colour {
+func (p *plan) at(s *scene, col, row int) colour {
 	switch {
 	case row <= codeRows && col < flashLeft:
 		return whiteIf(row < codeRows && col < codeCols && s.code>>(codeCells-1-row*codeCols-col)&1 != 0)

@@ -18,17 +18,38 @@ func glyphsWidth(from int) int {
 	return w
 }
 
-// glyphAt returns the colour of a block of the clock, whose first line is 0.
-func (p plan) glyphAt(s *scene, col, line int) colour {
-	left := p.clockLeft
-	for i := p.clockFrom; i < 11; i++ {
-		w := glyphWidth(i)
-		if x := col - left; x >= 0 && x < w {
-			return whiteIf(glyph(s.digits[i])>>(14-3*line-x)&1 != 0)
-		}
-		left += w + 1
+// clockColumns is the width of the longest clock, in blocks.
+const clockColumns = 38
+
+// strip says of each column of the clock which glyph it cuts, and where: 4 times the glyph's
+// index and the column within it, or blank.
+type strip [clockColumns]uint8
+
+const blank = 0xFF
+
+func newStrip(from int) strip {
+	var s strip
+	for i := range s {
+		s[i] = blank
 	}
-	return black
+	left := 0
+	for i := from; i < 11; i++ {
+		for x := range glyphWidth(i) {
+			s[left+x] = uint8(4*i + x)
+		}
+		left += glyphWidth(i) + 1
+	}
+	return s
+}
+
+// glyphAt returns the colour of a block of the clock, whose first line is 0.
+func (p *plan) glyphAt(s *scene, col, line int) colour {
+	col -= p.clockLeft
+	if col < 0 || col >= clockColumns || p.clock[col] == blank {
+		return black
+	}
+	cut := p.clock[col]
+	return whiteIf(s.glyphs[cut/4]>>(14-3*line-int(cut&3))&1 != 0)
 }
 
 // glyph returns 5 lines of 3 blocks, the first in the highest bits. A colon uses the left

@@ -7,9 +7,9 @@ import "encoding/binary"
 // that changed are sent, the others skipped. Nothing is lost, and nothing allocated.
 type coder struct {
 	card    Card
-	plan    plan
+	plan    *plan
 	gop     int
-	changes []int32  // blocks that can change, in raster order
+	changes []place  // blocks that can change, in raster order
 	now     []colour // what the decoder shows, block by block
 	target  [2]int   // bytes to fill a key frame and another one up to
 
@@ -20,12 +20,15 @@ type coder struct {
 	filler   int    // bytes before it
 }
 
+// place is a block: its number in raster order, its column and its row.
+type place struct{ index, col, row int }
+
 func newCoder(c Config) *coder {
 	p := c.plan()
-	e := &coder{card: c.Card, plan: p, gop: c.GOP, now: make([]colour, p.cols*p.rows)}
+	e := &coder{card: c.Card, plan: &p, gop: c.GOP, now: make([]colour, p.cols*p.rows)}
 	for i := range e.now {
 		if p.changes(i%p.cols, i/p.cols) {
-			e.changes = append(e.changes, int32(i))
+			e.changes = append(e.changes, place{i, i % p.cols, i / p.cols})
 		}
 	}
 	if c.Bitrate > 0 { // a key frame is keyShare times as large as another
@@ -46,7 +49,7 @@ const (
 // key frame comes when it is due by the GOP or asked for. Frames may be left out.
 func (e *coder) encode(frame int, forceKey bool) (size int, key bool) {
 	key = forceKey || e.idrs == 0 || e.sinceKey == e.gop
-	s := e.card.scene(frame)
+	s := e.card.scene(e.plan, frame)
 	target := e.target[1]
 	if key {
 		target = e.target[0]
@@ -91,7 +94,7 @@ func (e *coder) keyFrame(s *scene) {
 	i := 0
 	for row := range e.plan.rows {
 		for col := range e.plan.cols {
-			e.intra(i, e.plan.at(s, col, row), 0)
+			e.intra(place{i, col, row}, e.plan.at(s, col, row), 0)
 			i++
 		}
 	}
@@ -111,14 +114,13 @@ func (e *coder) between(s *scene) {
 	w.ue(1)
 	next := 0
 	for _, at := range e.changes {
-		i := int(at)
-		c := e.plan.at(s, i%e.plan.cols, i/e.plan.cols)
-		if c == e.now[i] {
+		c := e.plan.at(s, at.col, at.row)
+		if c == e.now[at.index] {
 			continue
 		}
-		w.ue(uint32(i - next)) // mb_skip_run
-		e.intra(i, c, 5)
-		next = i + 1
+		w.ue(uint32(at.index - next)) // mb_skip_run
+		e.intra(at, c, 5)
+		next = at.index + 1
 	}
 	if rest := len(e.now) - next; rest > 0 {
 		w.ue(uint32(rest))
@@ -130,14 +132,14 @@ const (
 	predVertical, predHorizontal, predDC = 0, 1, 2
 )
 
-// intra writes block i as Intra16x16 of one colour. Its neighbours are flat too: it takes over
+// intra writes a block as Intra16x16 of one colour. Its neighbours are flat too: it takes over
 // the left or the upper one's colour, and codes the difference as one DC level per component.
 // base is what the slice type adds to mb_type.
-func (e *coder) intra(i int, c colour, base uint32) {
+func (e *coder) intra(at place, c colour, base uint32) {
 	w := &e.w
 	mode, chromaMode := uint32(predDC), uint32(0)
 	from := [3]uint8{128, 128, 128}
-	hasLeft, hasUpper := i%e.plan.cols > 0, i >= e.plan.cols
+	i, hasLeft, hasUpper := at.index, at.col > 0, at.row > 0
 	switch {
 	case hasLeft && (!hasUpper || e.now[i-1] == c || e.now[i-e.plan.cols] != c):
 		mode, chromaMode = predHorizontal, 1

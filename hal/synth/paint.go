@@ -12,7 +12,8 @@ func (c Card) Paint(dst []byte, layout hal.Layout, frame int) error {
 	if len(dst) < layout.Size {
 		return fmt.Errorf("a picture of %d bytes does not fit in %d", layout.Size, len(dst))
 	}
-	b := brush{card: c, plan: c.plan(), scene: c.scene(frame), layout: layout, dst: dst}
+	b := brush{card: c, plan: c.plan(), layout: layout, dst: dst}
+	b.scene = c.scene(&b.plan, frame)
 	switch layout.Pixel {
 	case hal.I420:
 		b.plane(0, [2]int{0, 0}, 1, 1)
