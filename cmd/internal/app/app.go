@@ -1,0 +1,154 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/millrace-video/millrace/cmd/internal/api"
+	"github.com/millrace-video/millrace/cmd/internal/config"
+	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/pipeline"
+	"github.com/millrace-video/millrace/pool"
+)
+
+// App is the running appliance: an engine with its channels, and the servers that show them.
+type App struct {
+	cfg config.Config
+	reg *hal.Registry
+	log *slog.Logger
+	eng *pipeline.Engine
+}
+
+// New returns an appliance as the configuration says. Nothing runs before Run.
+func New(cfg config.Config, reg *hal.Registry, log *slog.Logger) *App {
+	a := &App{cfg: cfg, reg: reg, log: log}
+	a.eng = pipeline.NewEngine(a.engineConfig())
+	return a
+}
+
+// Run serves until ctx is done, and then ends everything in order: the channels, the live
+// server, the API. ready is called once, when all is up. A channel that cannot be initialised
+// does not keep the others from running; where none can, Run fails.
+func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
+	listener, err := listen(ctx, "the API", "--listen, or listen in the configuration", a.cfg.Listen)
+	if err != nil {
+		return err
+	}
+	threads, workers, err := ownThreads()
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	server := api.NewServer(api.Config{Engine: a.eng, Logger: a.log, ExitTimeout: a.cfg.Engine.ExitTimeout, Scrub: a.cfg.Scrub})
+	if err := workers.Go(func() error { return a.serve(server, listener) }, nil); err != nil {
+		return errors.Join(err, listener.Close(), threads.Close(time.Second))
+	}
+	defer func() {
+		err = errors.Join(err, shutDown(server), threads.Close(time.Second))
+	}()
+	if err := a.startChannels(); err != nil {
+		return errors.Join(err, a.eng.Exit(context.WithoutCancel(ctx)))
+	}
+	ready(a.summary(listener.Addr().String()))
+	<-ctx.Done()
+	return a.leave(context.WithoutCancel(ctx))
+}
+
+// leave ends the channels.
+func (a *App) leave(ctx context.Context) error {
+	a.log.Info("leaving: sources end, queues drain, files are finished; a second signal ends at once")
+	if err := a.eng.Exit(ctx); err != nil {
+		return fmt.Errorf("not everything left in order: %w", err)
+	}
+	a.log.Info("every stage has left")
+	return nil
+}
+
+// startChannels defines, initialises and starts them all. The definitions must be right; an
+// Init that fails is one channel's matter.
+func (a *App) startChannels() error {
+	var errs []error
+	up := 0
+	for _, def := range a.cfg.Channels {
+		ch, err := a.eng.Define(a.define(def))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(ch.Init(), startIfUp(ch)); err != nil {
+			a.log.Error("channel does not start", "channel", def.Name, "cause", err.Error(), "remedy", "millrace channel init "+def.Name+", then start, once the cause is gone")
+			errs = append(errs, err)
+			continue
+		}
+		up++
+	}
+	if up == 0 {
+		return fmt.Errorf("no channel starts: %w", errors.Join(errs...))
+	}
+	return nil
+}
+
+func startIfUp(ch *pipeline.Channel) error {
+	if ch.State() == pipeline.Exited {
+		return nil // Init says why
+	}
+	return ch.Start()
+}
+
+// serve is the API's worker.
+func (a *App) serve(server *http.Server, l net.Listener) error {
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		a.log.Error("the API has stopped", "cause", err.Error())
+		return err
+	}
+	return nil
+}
+
+// shutDown ends the API: requests under way get their answer, but not for ever.
+func shutDown(server *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if server.Shutdown(ctx) != nil {
+		return server.Close()
+	}
+	return nil
+}
+
+// ownThreads are the appliance's, beside the engine's.
+func ownThreads() (*pool.Pool, *pool.Workers, error) {
+	threads, err := pool.NewPool(8)
+	if err != nil {
+		return nil, nil, err
+	}
+	workers, err := threads.Reserve(1)
+	if err != nil {
+		return nil, nil, errors.Join(err, threads.Close(time.Second))
+	}
+	return threads, workers, nil
+}
+
+// listen opens a port, or says what to do where it cannot.
+func listen(ctx context.Context, who, setting, address string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, inUse(who, setting, address, err)
+	}
+	return l, nil
+}
+
+// inUse says what to do about an address that cannot be listened at.
+func inUse(who, setting, address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s cannot listen at %s: the address is in use: end the program that has it (another millrace?), or choose another with %s",
+			who, address, setting)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%s cannot listen at %s: ports below 1024 need root or CAP_NET_BIND_SERVICE: choose another with %s", who, address, setting)
+	}
+	return fmt.Errorf("%s cannot listen at %s: %w: choose another with %s", who, address, err, setting)
+}

@@ -1,0 +1,47 @@
+package app
+
+import (
+	"time"
+
+	"github.com/millrace-video/millrace/cmd/internal/config"
+	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/pipeline"
+	"github.com/millrace-video/millrace/stages/record"
+)
+
+// The names of a channel's branches, as its status has them.
+const (
+	DiskBranch = "disk"
+	LiveBranch = "live"
+)
+
+// define says what a channel is made of.
+func (a *App) define(ch config.Channel) *pipeline.Definition {
+	def := pipeline.Define(ch.Name, origin(a.reg, ch), trunk(a.reg, ch.Encode)...)
+	if ch.Record.Enabled {
+		def.Branch(DiskBranch, record.Ring{Max: int(ch.Record.Ring)}, record.To(ch.Folder(a.cfg.Data), recordConfig(ch.Record)))
+	}
+	return def
+}
+
+func recordConfig(r config.Record) record.Config {
+	return record.Config{SegmentDuration: r.SegmentDuration, SegmentBytes: r.SegmentBytes, FragmentDuration: r.FragmentDuration}
+}
+
+// trunk is what every frame passes between its source and the branches.
+func trunk(_ *hal.Registry, _ config.Encode) []pipeline.Stage {
+	return nil
+}
+
+// engineConfig is the engine's settings.
+func (a *App) engineConfig() pipeline.Config {
+	e := a.cfg.Engine
+	replay := int(e.Replay)
+	if replay == 0 {
+		replay = -1
+	}
+	return pipeline.Config{
+		Logger: a.log, Workers: e.Workers, Replay: replay,
+		InitTimeout: e.InitTimeout, ExitTimeout: e.ExitTimeout, AxeTimeout: time.Second,
+	}
+}

@@ -1,0 +1,41 @@
+package app
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/millrace-video/millrace/cmd/internal/config"
+	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/rtsp"
+	"github.com/millrace-video/millrace/hal/soft"
+	"github.com/millrace-video/millrace/hal/synth"
+)
+
+// Drivers returns the drivers that this program was built with, in order of preference.
+func Drivers() *hal.Registry {
+	return hal.NewRegistry(rtsp.Driver{}, soft.Driver{}, synth.Driver{})
+}
+
+// Missing says which drivers this program was built without, and what that means.
+func Missing() []string {
+	return []string{"V4L2 is not built in: cameras and encoders at /dev/video* are not found by this program"}
+}
+
+// CheckSource returns what config asks about a source: whether some driver takes it as it is
+// written, without opening it.
+func CheckSource(reg *hal.Registry) func(url, transport string) error {
+	return func(url, transport string) error {
+		d, _, err := reg.Lookup(url)
+		if err != nil {
+			return err
+		}
+		if transport != "" && d.Name() != "rtsp" {
+			scheme, _, _ := strings.Cut(url, ":")
+			return fmt.Errorf("transport goes with rtsp:// and rtsps:// sources, not with %s", scheme)
+		}
+		return nil
+	}
+}
+
+// ConfigEnv returns what a configuration leans on in this program.
+func ConfigEnv(reg *hal.Registry) config.Env { return config.Env{Check: CheckSource(reg)} }

@@ -1,0 +1,128 @@
+// Package config turns a YAML file into a validated configuration of the appliance. It is
+// strict: what it does not know or cannot use is an error with file, line, column and what
+// would be right, all of them at once. It is the only package that reads YAML.
+package config
+
+import (
+	"time"
+
+	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/pipeline"
+)
+
+// Config is the whole of a configuration. Default returns what holds where a file says nothing.
+type Config struct {
+	Data   string // folder of the recordings, one folder a channel in it; default "millrace-data"
+	Listen string // address of the API, on this machine only; default "127.0.0.1:8080"
+	Log    Log
+	RTSP   RTSP
+	Engine Engine
+
+	// Channels are the cameras. A file names at least one.
+	Channels []Channel
+
+	secrets []string // what Scrub hides
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  string // debug, info, warn or error; default info
+	Format string // text or json; default text
+}
+
+// RTSP is the live server.
+type RTSP struct {
+	Enabled bool   // default true
+	Listen  string // default "127.0.0.1:8554"; other machines reach it only where this says so
+}
+
+// Engine is the limits of all channels together.
+type Engine struct {
+	Workers     int           // threads of all channels; default 65,536
+	Replay      int64         // bytes since the last key frame kept for who starts watching; default 2 MiB
+	InitTimeout time.Duration // for opening one stage; default 10 s
+	ExitTimeout time.Duration // for the ordered exit of everything; default 10 s
+}
+
+// Channel is one camera.
+type Channel struct {
+	Name         string
+	Sources      []Source      // the preferred one first
+	CloseOnPause bool          // pause: close; default keep: the source stays alive while paused
+	Settle       time.Duration // how long a better source must deliver before it is taken back; default 2 s
+	OpenTimeout  time.Duration // for opening a source; default 10 s
+	Buffers      int           // raw pictures to allocate; default 0: the driver's choice
+	Nice         int           // of the reading thread, −20 to 19; default 0
+	Encode       Encode
+	Record       Record
+	Live         Live
+}
+
+// Source is one place a channel's frames can come from.
+type Source struct {
+	URL       string // complete, with its secrets: never to be shown
+	Shown     string // the same without its secrets
+	Transport string // RTSP: tcp, udp or multicast; default "": TCP
+}
+
+// Encode says what becomes of raw pictures. Encoded ones pass untouched.
+type Encode struct {
+	Codec    hal.Codec // h264, h265 or mjpeg; default h264
+	Bitrate  int       // bits a second; default 0: the encoder's choice for the size and rate
+	GOP      int       // pictures from one key frame to the next; default 0: two seconds' worth
+	Profile  string    // baseline, main or high; default "": the encoder's choice
+	Quality  int       // of mjpeg, 1 to 100; default 0: 80
+	Parallel int       // pictures of mjpeg encoded at once; default 1
+	Prefer   []string  // encoders by name, tried first and in this order; default none
+	Crop     Rectangle // what part of the picture; default all of it
+	Scale    Size      // to what size; default as it comes
+	Nice     int       // of the encoding thread, −20 to 19; default 0
+}
+
+// Rectangle is a part of a picture, in pixels. The zero value is all of it.
+type Rectangle struct{ X, Y, Width, Height int }
+
+// Size is a picture's, in pixels. The zero value is none.
+type Size struct{ Width, Height int }
+
+// Record says what of a channel goes to disk.
+type Record struct {
+	Enabled          bool          // default true
+	Dir              string        // default: the channel's name, in the data folder
+	SegmentDuration  time.Duration // a file is cut at the next key frame; default 10 min
+	SegmentBytes     int64         // and at this size; default 1 GB
+	Ring             int64         // bytes that wait for a slow disk at most; default 64 MiB
+	FragmentDuration time.Duration // what is written at a time, and so lost where the program is killed; default 1 s
+}
+
+// Live says how a channel is watched.
+type Live struct {
+	Enabled bool            // default true
+	Frames  int             // that wait for the server at most; default 256
+	Full    pipeline.Policy // what happens then; default drop-until-key
+}
+
+// Default returns the configuration that holds where nothing else is said. It has no channel.
+func Default() Config {
+	return Config{
+		Data: "millrace-data", Listen: "127.0.0.1:8080",
+		Log:  Log{Level: "info", Format: "text"},
+		RTSP: RTSP{Enabled: true, Listen: "127.0.0.1:8554"},
+		Engine: Engine{
+			Workers: 65536, Replay: 2 << 20, InitTimeout: 10 * time.Second, ExitTimeout: 10 * time.Second,
+		},
+	}
+}
+
+// DefaultChannel returns a channel of that name with these sources and every default.
+func DefaultChannel(name string, sources ...Source) Channel {
+	return Channel{
+		Name: name, Sources: sources, Settle: 2 * time.Second, OpenTimeout: 10 * time.Second,
+		Encode: Encode{Codec: hal.H264, Parallel: 1},
+		Record: Record{Enabled: true, SegmentDuration: 10 * time.Minute, SegmentBytes: 1_000_000_000, FragmentDuration: time.Second, Ring: 64 << 20},
+		Live:   Live{Enabled: true, Frames: 256, Full: pipeline.DropUntilKey},
+	}
+}
+
+// FromURL returns the source of a URL that has no secrets but its password.
+func FromURL(url string) Source { return Source{URL: url, Shown: hal.Redact(url)} }

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+)
+
+const about = `Records cameras and serves them live: every camera has a pipeline of its own.
+
+Exit codes: 0 done; 1 something failed; 2 the command line or the configuration is wrong.
+The first Ctrl-C (or SIGTERM) ends in order: queues drain and files are finished. A second one ends at once; files are
+whole all the same, but for their last second.`
+
+// errUsage marks an error that the command line or the configuration is to blame for.
+var errUsage = errors.New("wrong use")
+
+// usageError is an error of the command line, told as it is.
+type usageError struct{ error }
+
+func (usageError) Is(target error) bool { return target == errUsage } //nolint:errorlint // as errors.Is asks it
+func (e usageError) Unwrap() error      { return e.error }
+
+// commands is the command line.
+type commands struct {
+	logFlags
+
+	Run     runCommand     `cmd:"" help:"Record and serve every channel until told to end."`
+	Check   checkCommand   `cmd:"" help:"Report everything that is wrong with a configuration, with file, line and column."`
+	Devices devicesCommand `cmd:"" help:"List the cameras and encoders that are usable here."`
+	Record  recordCommand  `cmd:"" help:"Record one source into one MP4 file."`
+	Channel channelCommand `cmd:"" help:"Look at and command the channels of a running millrace."`
+	Version versionCommand `cmd:"" help:"Tell what this program is."`
+}
+
+type logFlags struct {
+	LogLevel  string `enum:",debug,info,warn,error" default:"" placeholder:"LEVEL" help:"Log from this level on: debug, info, warn or error. Default: info for run, warn for the others."`
+	LogFormat string `enum:",text,json" default:"" placeholder:"FORMAT" help:"Log as text (default) or json, on standard error."`
+}
+
+// console is what a command has of the world.
+type console struct {
+	ctx      context.Context //nolint:containedctx // the process's life, handed to one command
+	out, err io.Writer
+	flags    logFlags
+}
+
+// logger returns a logger as the flags say, and where they say nothing as the defaults do.
+// scrub, which may be nil, hides secrets.
+func (c *console) logger(level, format string, scrub func(string) string) (*slog.Logger, error) {
+	if c.flags.LogLevel != "" {
+		level = c.flags.LogLevel
+	}
+	if c.flags.LogFormat != "" {
+		format = c.flags.LogFormat
+	}
+	var options slog.HandlerOptions
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, err
+	}
+	options.Level = l
+	w := c.err
+	if scrub != nil {
+		w = scrubbing{w, scrub}
+	}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, &options)), nil
+	}
+	return slog.New(slog.NewTextHandler(w, &options)), nil
+}
+
+// scrubbing hides secrets in what is written.
+type scrubbing struct {
+	io.Writer
+	scrub func(string) string
+}
+
+func (s scrubbing) Write(text []byte) (int, error) {
+	if _, err := io.WriteString(s.Writer, s.scrub(string(text))); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}
+
+// isTerminal says whether somebody sees what is written while it is written.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

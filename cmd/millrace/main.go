@@ -1,0 +1,58 @@
+// Command millrace records cameras and serves them live. See millrace --help.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/millrace-video/millrace/cmd/internal/config"
+)
+
+var version string // set when it is linked: -X main.version=…
+
+// The exit codes.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2 // the command line or the configuration is wrong
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is the program, but for the end of its process.
+func run(args []string, stdout, stderr io.Writer) int {
+	var cmd commands
+	parser, err := kong.New(&cmd, kong.Name("millrace"), kong.Description(about), kong.Writers(stdout, stderr),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}), kong.ShortUsageOnError())
+	if err != nil {
+		fmt.Fprintln(stderr, "millrace:", err)
+		return exitFailure
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "millrace: %v\nmillrace --help tells what there is.\n", err)
+		return exitUsage
+	}
+	// The first signal ends in order; it also makes the second one end the process at once.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	err = parsed.Run(&console{ctx: ctx, out: stdout, err: stderr, flags: cmd.logFlags})
+	var wrong config.Problems
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &wrong), errors.Is(err, errUsage):
+		fmt.Fprintln(stderr, err)
+		return exitUsage
+	}
+	fmt.Fprintln(stderr, "millrace:", err)
+	return exitFailure
+}
