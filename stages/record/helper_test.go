@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -135,18 +137,29 @@ func gops(n int) string { return strings.Repeat("K"+strings.Repeat(".", 24), n) 
 
 // pictures is three seconds of H.264 with B-frames, a key frame each second; with sound, AAC
 // beside it.
-func pictures(t *testing.T, sound bool) *packtest.Clip {
+func pictures(t testing.TB, sound bool) *packtest.Clip {
 	t.Helper()
-	args := []string{"-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=3"}
-	if sound {
-		args = append(args, "-f", "lavfi", "-i", "sine=frequency=1000:duration=3")
+	clips.Lock()
+	defer clips.Unlock()
+	c := clips.made[sound]
+	if c == nil {
+		args := []string{"-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=3"}
+		coding := []string{"-c:v", "libx264", "-preset", "veryfast", "-g", "25", "-bf", "2", "-sc_threshold", "0", "-pix_fmt", "yuv420p"}
+		if sound {
+			args = append(args, "-f", "lavfi", "-i", "sine=frequency=1000:duration=3")
+			coding = append(coding, "-c:a", "aac", "-ar", "48000")
+		}
+		c = packtest.Encode(t, append(args, coding...)...)
+		clips.made[sound] = c
 	}
-	args = append(args, "-c:v", "libx264", "-preset", "veryfast", "-g", "25", "-bf", "2", "-sc_threshold", "0", "-pix_fmt", "yuv420p")
-	if sound {
-		args = append(args, "-c:a", "aac", "-ar", "48000")
-	}
-	return packtest.Encode(t, args...)
+	return &packtest.Clip{Stream: c.Stream, Units: slices.Clone(c.Units)}
 }
+
+// clips is what pictures has made: encoding takes longer than all that is tested with it.
+var clips = struct {
+	sync.Mutex
+	made map[bool]*packtest.Clip
+}{made: map[bool]*packtest.Clip{}}
 
 // plays has ffmpeg judge all files and returns how many pictures it decoded.
 func plays(t *testing.T, files []string) int {

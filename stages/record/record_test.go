@@ -219,7 +219,7 @@ func TestAFragmentIsWrittenEverySecond(t *testing.T) { // R2, R3
 			at = append(at, u.DTS)
 		}
 	}
-	require.Len(t, at, 2)
+	require.GreaterOrEqual(t, len(at), 2)
 	require.InDelta(t, time.Second, at[0], float64(50*time.Millisecond))
 	require.InDelta(t, 2*time.Second, at[1], float64(100*time.Millisecond))
 	g.close()

@@ -28,6 +28,7 @@ type Recorder struct {
 	seg    *segment
 	early  []hal.Frame // sound that waits for the opening key frame
 	vector pack.Vector
+	moof   [8]byte // what a fragment begins with, once it is written
 	said   map[string]bool
 
 	batched time.Duration // DTS of the lead at the end of the last batch

@@ -19,7 +19,8 @@ type segment struct {
 	from   time.Duration // what other tracks have before it is not kept
 	mono   int64         // of the first frame
 	file   *os.File
-	size   int64 // bytes of whole fragments
+	size   int64 // bytes of the head and of whole fragments
+	head   int64 // of them, the head
 	asked  bool  // for a key frame to cut at
 	hole   bool  // lead frames are missing; nothing until the next key frame
 }
@@ -32,26 +33,20 @@ func (r *Recorder) write(parts [][]byte) error {
 		return nil
 	}
 	if s.file == nil {
-		wall := r.clock.Now()
-		if s.mono > 0 {
-			wall = r.clock.Wall(s.mono)
-		}
-		f, err := r.names.create(wall)
-		if err != nil {
+		if err := r.create(); err != nil {
 			r.abandon()
 			return err
 		}
-		s.file = f
-		parts = append([][]byte{s.packer.Movie().Head()}, parts...)
-		r.count(func(c *Stats) { c.File, c.Segments = f.Name(), c.Segments+1 })
-		r.log.Debug("recording", "file", f.Name())
 	}
 	held := s.packer.Frames()
-	n, err := r.vector.Write(s.file, parts)
+	n, err := r.commit(parts)
 	if err != nil {
 		err = explain(s.file.Name(), err)
 		r.abandon()
 		return err
+	}
+	if s.size == s.head {
+		r.count(func(c *Stats) { c.Bytes += uint64(s.head) })
 	}
 	s.size += n
 	s.packer.Release()
@@ -62,6 +57,43 @@ func (r *Recorder) write(parts [][]byte) error {
 	r.stats.now.Length = s.last - s.start
 	r.stats.mu.Unlock()
 	return nil
+}
+
+// create makes the segment's file and writes its head.
+func (r *Recorder) create() error {
+	s := r.seg
+	wall := r.clock.Now()
+	if s.mono > 0 {
+		wall = r.clock.Wall(s.mono)
+	}
+	var err error
+	if s.file, err = r.names.create(wall); err != nil {
+		return err
+	}
+	n, err := r.vector.Write(s.file, [][]byte{s.packer.Movie().Head()})
+	if err != nil {
+		return explain(s.file.Name(), err)
+	}
+	s.size, s.head = n, n
+	r.count(func(c *Stats) { c.File, c.Segments = s.file.Name(), c.Segments+1 })
+	r.log.Debug("recording", "file", s.file.Name())
+	return nil
+}
+
+// commit appends a fragment so that a program killed in the middle of it leaves a file that
+// plays: ffmpeg refuses a whole file for half a moof at its end. While it is written its first
+// box is called free, of a length up to the end of the file, which every player skips.
+func (r *Recorder) commit(parts [][]byte) (int64, error) {
+	s := r.seg
+	begin := parts[0][:len(r.moof)]
+	copy(r.moof[:], begin)
+	copy(begin, "\x00\x00\x00\x00free")
+	n, err := r.vector.Write(s.file, parts)
+	if err != nil {
+		return n, err
+	}
+	_, err = s.file.WriteAt(r.moof[:], s.size)
+	return n, err
 }
 
 // finish writes what is held and closes the file.
@@ -95,6 +127,9 @@ func (r *Recorder) abandon() {
 	if s.file == nil {
 		return
 	}
+	if s.size == s.head {
+		s.size = 0
+	}
 	if err := errors.Join(takeBack(s.file, s.size), s.file.Close()); err != nil {
 		r.log.Warn("what was written of the last fragment could not be taken back; players skip it", "file", s.file.Name(), "err", err)
 	}
@@ -108,10 +143,12 @@ func takeBack(f *os.File, size int64) error {
 	switch {
 	case err != nil:
 		return err
-	case !is.Mode().IsRegular() || is.Size() == size:
+	case !is.Mode().IsRegular():
 		return nil
 	case size == 0:
 		return os.Remove(f.Name())
+	case is.Size() == size:
+		return nil
 	}
 	return f.Truncate(size)
 }

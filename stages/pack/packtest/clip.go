@@ -193,8 +193,26 @@ type Packet struct {
 	Key                bool
 }
 
-// Probe returns the packets of a file.
+// Probe returns the packets of a file, in which ffprobe finds nothing wrong.
 func Probe(t testing.TB, path string) []Packet {
+	t.Helper()
+	return packets(t, Tool(t, "ffprobe", append(showPackets(), path)...))
+}
+
+// ProbeBroken is Probe for a file that may end anywhere.
+func ProbeBroken(t testing.TB, path string) []Packet {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "ffprobe", append(append([]string{"-v", "fatal"}, showPackets()...), path)...)
+	out, err := cmd.Output()
+	require.NoError(t, err, path)
+	return packets(t, out)
+}
+
+func showPackets() []string {
+	return []string{"-show_entries", "packet=stream_index,dts,pts,duration,size,flags", "-of", "json"}
+}
+
+func packets(t testing.TB, out []byte) []Packet {
 	t.Helper()
 	var found struct {
 		Packets []struct {
@@ -206,7 +224,6 @@ func Probe(t testing.TB, path string) []Packet {
 			Flags    string `json:"flags"`
 		} `json:"packets"`
 	}
-	out := Tool(t, "ffprobe", "-show_entries", "packet=stream_index,dts,pts,duration,size,flags", "-of", "json", path)
 	require.NoError(t, json.Unmarshal(out, &found))
 	all := make([]Packet, 0, len(found.Packets))
 	for _, p := range found.Packets {
