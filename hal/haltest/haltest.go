@@ -36,6 +36,10 @@ type Config struct {
 	WarmUp, AllocReads int
 	NoAllocs           bool
 
+	// Pause is how long a source that is not live is held back: default 1.2 s, longer than what
+	// is live may wait for its reader.
+	Pause time.Duration
+
 	// WrongURLs are refused by Check and by Open. Where one has a password, let it be "secret":
 	// no error may show it.
 	WrongURLs []string
@@ -89,6 +93,9 @@ func Source(t *testing.T, cfg Config) {
 func (c Config) withDefaults() Config {
 	if c.Patience == 0 {
 		c.Patience = 10 * time.Second
+	}
+	if c.Pause == 0 {
+		c.Pause = 1200 * time.Millisecond
 	}
 	if c.Reads == 0 {
 		c.Reads = 60

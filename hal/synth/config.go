@@ -39,7 +39,8 @@ const (
 	maxSide             = 4096
 	maxGOP              = 1 << 16 // frame_num's range
 	maxBitrate          = 200_000_000
-	maxCount            = 1 << 31
+	maxCount            = 1 << 30
+	maxSeed             = 1 << 20
 )
 
 // setter parses one parameter's value into c. Its error says what would be right.
@@ -53,7 +54,7 @@ func setters() map[string]setter {
 		"pixel":   setPixel,
 		"gop":     func(c *Config, v string) error { return setInt(&c.GOP, v, 1, maxGOP) },
 		"bitrate": setBitrate,
-		"seed":    func(c *Config, v string) error { return setInt(&c.Seed, v, 0, maxCount) },
+		"seed":    func(c *Config, v string) error { return setInt(&c.Seed, v, 0, maxSeed) },
 		"audio":   setAudio,
 		"frames":  func(c *Config, v string) error { return setInt(&c.Frames, v, 1, maxCount) },
 		"pace":    setPace,

@@ -98,10 +98,10 @@ func TestFFmpegDecodesEveryPictureAsPainted(t *testing.T) { // H7
 		{"160x112", "1", 1, 12, ""},
 		{"176x144", "12.5", 7, 40, "&seed=3"},
 		{"322x242", "29.97", 30, 95, "&seed=99"},
-		{"1280x720", "50", 25, 60, "&bitrate=4M"},
-		{"1920x1080", "30000/1001", 12, 26, "&bitrate=12M&seed=2"},
+		{"1280x720", "50", 9, 20, "&bitrate=4M"},
+		{"1920x1080", "30000/1001", 4, 10, "&bitrate=12M&seed=2"},
 		{"180x640", "60", 70000 / 2, 80, ""},
-		{"4096x2160", "25", 5, 6, ""},
+		{"4096x2160", "25", 2, 3, ""},
 	} {
 		t.Run(tc.size+"@"+tc.rate, func(t *testing.T) {
 			src := open(t, fmt.Sprintf("synth://?size=%s&rate=%s&gop=%d&frames=%d&audio=none&pace=fast%s", tc.size, tc.rate, tc.gop, tc.n, tc.more), hal.Options{})

@@ -104,8 +104,12 @@ func pictureParameterSet() []byte {
 func (c Config) level() uint32 {
 	p := c.plan()
 	size := p.cols * p.rows
-	perSecond := (size*c.Rate.Num + c.Rate.Den - 1) / c.Rate.Den
-	for _, l := range [...]struct{ idc, perSecond, size, kbit int }{
+	perSecond := (int64(size)*int64(c.Rate.Num) + int64(c.Rate.Den) - 1) / int64(c.Rate.Den)
+	for _, l := range [...]struct {
+		idc        uint32
+		perSecond  int64
+		size, kbit int
+	}{
 		{10, 1485, 99, 64},
 		{11, 3000, 396, 192},
 		{12, 6000, 396, 384},
@@ -127,7 +131,7 @@ func (c Config) level() uint32 {
 	} {
 		longest := max(p.cols, p.rows)
 		if perSecond <= l.perSecond && size <= l.size && longest*longest <= 8*l.size && c.Bitrate <= 1000*l.kbit {
-			return uint32(l.idc)
+			return l.idc
 		}
 	}
 	return 62
