@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -43,6 +44,11 @@ type serverConfig struct {
 	User     string           `json:"user,omitempty"`
 	Password string           `json:"password,omitempty"`
 	Auth     string           `json:"auth,omitempty"`
+	Address  string           `json:"address,omitempty"`
+
+	wrap []string // a command that runs the server's
+	// ready is called once the wrapping command has said "ready"; stdin is its standard input.
+	ready func(pid int, stdin io.Writer)
 }
 
 // gstServer is GStreamer's RTSP server in a process of its own.
@@ -58,14 +64,20 @@ func startServer(t *testing.T, conf serverConfig) *gstServer {
 		"gstreamer1.0-plugins-good gstreamer1.0-plugins-bad glib-networking"
 	raw, err := json.Marshal(conf)
 	require.NoError(t, err)
-	s := &gstServer{cmd: exec.CommandContext(t.Context(), "/usr/bin/python3", "testdata/server.py", string(raw))}
+	args := append(append([]string(nil), conf.wrap...), "/usr/bin/python3", "testdata/server.py", string(raw))
+	s := &gstServer{cmd: exec.CommandContext(t.Context(), args[0], args[1:]...)}
 	var stderr strings.Builder
 	s.cmd.Stderr = &stderr
 	s.cmd.WaitDelay = time.Second
 	out, err := s.cmd.StdoutPipe()
 	require.NoError(t, err)
+	stdin, err := s.cmd.StdinPipe()
+	require.NoError(t, err)
 	require.NoError(t, s.cmd.Start(), "apt-get install %s", pkgs)
 	lines := bufio.NewScanner(out)
+	if conf.ready != nil && lines.Scan() {
+		conf.ready(s.cmd.Process.Pid, stdin)
+	}
 	for s.port == "" && lines.Scan() {
 		s.port = strings.TrimPrefix(lines.Text(), "port ")
 	}

@@ -1,7 +1,8 @@
 """A GStreamer RTSP server for the tests.
 
 Its only argument is a JSON object: "mounts" maps paths to {"launch", "multicast", "user",
-"password", "auth"}, "tls" names a file with certificate and key. It prints "port N" when it
+"password", "auth"}, "tls" names a file with certificate and key, "address" is where it listens
+(default 127.0.0.1). It prints "port N" when it
 serves, and "client" for each connection that it accepts.
 """
 import json
@@ -24,7 +25,7 @@ def main():
     conf = json.loads(sys.argv[1])
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
-    server.set_address("127.0.0.1")
+    server.set_address(conf.get("address", "127.0.0.1"))
     server.set_service("0")
     mounts = server.get_mount_points()
     auth = None
