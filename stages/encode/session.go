@@ -1,0 +1,63 @@
+package encode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+
+	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/pool"
+)
+
+// session is one encoder from its opening to its end.
+type session struct {
+	hal.Encoder
+	info hal.EncoderInfo
+	fit  *fitter
+
+	delivered atomic.Uint64
+	dropped   atomic.Bool   // the stage closes it: what Read says then is no failure
+	done      chan struct{} // closed by the reader when nothing more comes out
+	err       error         // why, before done: nil at the end of the input
+	passing   error         // env.Out's
+}
+
+// read passes on what the encoder yields until it ends. What fails is closed, so that nobody
+// waits at its other side.
+func (s *session) read(ctx context.Context, o *outlet) {
+	defer close(s.done)
+	for {
+		f, err := s.Read(ctx)
+		switch {
+		case errors.Is(err, io.EOF):
+			return
+		case errors.Is(err, pool.ErrArenaFull): // this frame is lost, the next may be not
+			o.count.lost.Add(1)
+			continue
+		case err != nil:
+			if !s.dropped.Load() {
+				s.err = err
+				_ = s.Close() //nolint:errcheck // it has failed already
+			}
+			return
+		}
+		s.delivered.Add(1)
+		if err := o.picture(f); err != nil {
+			s.passing = fmt.Errorf("pass on: %w", err)
+			_ = s.Close() //nolint:errcheck // what is wrong is behind us
+			return
+		}
+	}
+}
+
+// ended says whether the reader has left.
+func (s *session) ended() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
+}
