@@ -20,8 +20,8 @@ type Encoder interface {
 	RequestKeyFrame()
 	// CloseInput says that no picture follows: Read drains.
 	CloseInput()
-	// Close frees everything but the frames on loan, after which both calls above fail. A second
-	// call is harmless.
+	// Close frees everything but the frames on loan, after which both calls above fail; it ends
+	// those under way, whatever goroutine they are on. A second call is harmless.
 	Close() error
 }
 
