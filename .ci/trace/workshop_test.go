@@ -50,3 +50,22 @@ func TestPackagesSaysWhatIsMissing(t *testing.T) {
 	require.Contains(t, string(out), "missing: ffmpeg\n")
 	require.Contains(t, string(out), "sudo apt-get install -y --no-install-recommends ffmpeg\n")
 }
+
+// A3: the README's configuration is one that the program takes.
+func TestTheReadmesConfiguration(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	require.NoError(t, err)
+	_, after, found := strings.Cut(string(readme), "```yaml\n")
+	require.True(t, found)
+	text, _, found := strings.Cut(after, "```")
+	require.True(t, found)
+	file := filepath.Join(t.TempDir(), "millrace.yml")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	cmd := exec.CommandContext(t.Context(), "go", "run", "./cmd/millrace", "check", "--config", file)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "GATE_PASSWORD=hidden")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Contains(t, string(out), "3 channels")
+	require.NotContains(t, string(out), "hidden")
+}
