@@ -37,8 +37,8 @@ func Held(s hal.Source) int {
 	switch d := s.(*Source).demux.(type) {
 	case *mp4:
 		return d.lender.arena.Stats().Held
-	case *ts:
-		return d.in.lender.arena.Stats().Held
+	case *ordered:
+		return d.lender.arena.Stats().Held
 	case *annex:
 		return d.in.lender.arena.Stats().Held
 	}

@@ -23,7 +23,7 @@ type joiner struct {
 }
 
 // maxUnit is the largest access unit: far above any camera's.
-const maxUnit = 32 << 20
+const maxUnit = 16 << 20
 
 func newJoiner(l *lender) *joiner {
 	return &joiner{lender: l, build: pool.NewBuilder(l.arena)}
@@ -32,8 +32,8 @@ func newJoiner(l *lender) *joiner {
 // room makes sure that write(p) needs no further memory, and so cannot fail. The worst case is
 // start codes of 3 bytes side by side, each of which becomes a prefix of 4.
 func (j *joiner) room(ctx context.Context, n int) error {
-	if j.build.Len() > maxUnit {
-		j.huge = true
+	if j.huge = j.huge || j.build.Len() > maxUnit; j.huge {
+		return nil
 	}
 	return j.lender.reserve(ctx, j.build, 2*n+min(j.zeros, maxUnit)+2*prefixLen)
 }

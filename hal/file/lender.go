@@ -13,6 +13,8 @@ import (
 type lender struct {
 	arena *pool.Arena
 	done  <-chan struct{} // closed when the source is
+
+	impatient bool // do not wait: there are samples to hand out first
 }
 
 // get returns a buffer of n bytes.
@@ -51,6 +53,9 @@ func (l *lender) wait(ctx context.Context, n int, cause error) error {
 	}
 	if l.arena.Stats().Held == 0 {
 		return fmt.Errorf("a frame of %d bytes: %w: raise the limit of the memory for frames", n, cause)
+	}
+	if l.impatient {
+		return errNoRoom
 	}
 	select {
 	case <-l.arena.Freed():

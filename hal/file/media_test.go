@@ -71,7 +71,7 @@ var recipes = map[string]string{
 	"pcmbe.mov":     tone + "-c:a pcm_s24be",
 	"ulaw.mov":      tone + "-ar 8000 -c:a pcm_mulaw",
 	"h264.ts":       "-i IN(h264.mp4) -c copy",
-	"h264.m2ts":     "-i IN(h264.mp4) -c copy -mpegts_m2ts_mode 1 -f mpegts",
+	"h264.m2ts":     "-i IN(video.mp4) -c copy -mpegts_m2ts_mode 1 -f mpegts",
 	"h265.ts":       "-i IN(h265.mp4) -c copy",
 	"opus.ts":       "-i IN(opus.mp4) -c copy",
 	"wrap.ts":       "-i IN(h264.mp4) -c copy -output_ts_offset 95442.7",

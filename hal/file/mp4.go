@@ -30,7 +30,7 @@ type mp4 struct {
 const boxWindow = 4 << 10
 
 // openMP4 finds the tracks and the first sample of each.
-func openMP4(_ context.Context, in *input) (*mp4, error) {
+func openMP4(in *input) (demuxer, error) {
 	m := &mp4{input: in, win: newWindow(in.r, in.size, boxWindow)}
 	l := boxes{win: m.win, end: in.size, where: "the file", file: true}
 	for {
@@ -58,7 +58,10 @@ func openMP4(_ context.Context, in *input) (*mp4, error) {
 	if err := m.choose(); err != nil {
 		return nil, err
 	}
-	return m, m.origin()
+	if err := m.origin(); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 // choose keeps the tracks that can be played and says once which are left out.

@@ -255,8 +255,11 @@ func (m *mp4) sampleTable(t *mp4Track, b box) error {
 	l := inside(m.win, b, 0, "moov/trak/mdia/minf/stbl")
 	for {
 		c, ok, err := l.next()
-		if err != nil || !ok {
+		if err != nil {
 			return err
+		}
+		if !ok {
+			break
 		}
 		switch c.kind {
 		case cc("stsd"):
@@ -285,6 +288,10 @@ func (m *mp4) sampleTable(t *mp4Track, b box) error {
 			return err
 		}
 	}
+	if name := s.missing(); name != "" {
+		return damaged(b.start, "moov/trak/mdia/minf/stbl", adviceRemux, "%s is missing, there are %d samples", name, s.count)
+	}
+	return nil
 }
 
 func (t *tables) sizes(w *window, b box, where string) error {

@@ -83,6 +83,22 @@ type cursor struct {
 // span32 is a run-length coded table's next entry, and what is left of the one before.
 type span32 struct{ entry, left uint32 }
 
+// missing names a table that the samples cannot do without.
+func (t *tables) missing() string {
+	switch {
+	case t.count == 0:
+		return ""
+	case t.stts.win == nil:
+		return "stts"
+	case t.stsc.win == nil:
+		return "stsc"
+	case t.stco.win == nil:
+		return "stco"
+	default:
+		return ""
+	}
+}
+
 func (t *tables) rewind() { t.pos = cursor{} }
 
 // next returns the next sample, or false after the last one.

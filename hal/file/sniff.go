@@ -43,10 +43,14 @@ func sniff(ctx context.Context, in *input) (demuxer, error) {
 		return nil, fmt.Errorf("%w: rate= is for Annex B, this file has time stamps of its own: leave it out", hal.ErrUnsupported)
 	}
 	if timed {
-		return openMP4(ctx, in)
+		return openMP4(in)
 	}
 	if isTS {
-		return openTS(ctx, in, layout)
+		d, err := openTS(ctx, in, layout)
+		if err != nil {
+			return nil, err
+		}
+		return newOrdered(d, &in.lender), nil
 	}
 	if codec := annexB(head); codec != hal.CodecUnknown {
 		return openAnnexB(ctx, in, codec)
