@@ -11,7 +11,7 @@ import (
 // branch is a stage with a queue of its own under the tee. What fails in it is started again
 // with back-off; meanwhile its queue fills and drops by its policy.
 type branch struct {
-	ch    *Channel
+	ch    *assembly
 	name  string
 	stage Stage
 	in    *Queue
@@ -23,7 +23,7 @@ type branch struct {
 	fault fault
 }
 
-func newBranch(ch *Channel, d branchDefinition) (*branch, error) {
+func newBranch(ch *assembly, d branchDefinition) (*branch, error) {
 	q, err := newQueue(d.name, d.bound, ch.eng.alarm)
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func (b *branch) env() Env {
 func (b *branch) start() error {
 	return b.ch.workers.GoThread(func(t *pool.Thread) error {
 		b.ch.prioritise(t, b.stage)
-		b.loop(b.ch.hardContext())
+		b.loop(b.ch.hard)
 		return nil
 	}, func(error) { close(b.done) })
 }
@@ -83,7 +83,7 @@ func (b *branch) loop(ctx context.Context) {
 func (b *branch) reopen(ctx context.Context, tries *int) bool {
 	for {
 		wait, cancel := context.WithCancel(ctx)
-		stop := context.AfterFunc(b.ch.softContext(), cancel)
+		stop := context.AfterFunc(b.ch.soft, cancel)
 		err := sleep(wait, b.ch.eng.cfg.Backoff.delay(*tries))
 		stop()
 		cancel()
@@ -95,7 +95,7 @@ func (b *branch) reopen(ctx context.Context, tries *int) bool {
 			b.run.gapNext = true
 			return true
 		}
-		if b.ch.softContext().Err() != nil {
+		if b.ch.soft.Err() != nil {
 			return false
 		}
 		b.note(err)

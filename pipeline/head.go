@@ -24,7 +24,7 @@ var (
 // head is a channel's acquire stage: its worker reads the source and pushes what it read into
 // the trunk, or straight into the tee. It fails over between sources and starts anew what fell.
 type head struct {
-	ch     *Channel
+	ch     *assembly
 	origin Origin
 	goOn   *gate // shut while there is nothing to read: before Start, after the end
 	trunk  *trunk
@@ -51,7 +51,7 @@ type fault struct {
 	count int
 }
 
-func newHead(ch *Channel) *head {
+func newHead(ch *assembly) *head {
 	h := &head{ch: ch, origin: ch.def.origin, goOn: newGate(), current: -1}
 	if h.origin.Settle <= 0 {
 		h.origin.Settle = 2 * time.Second

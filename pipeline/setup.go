@@ -4,13 +4,33 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/millrace-video/millrace/pool"
 )
 
-// setUp is Init's work: all or nothing. What was taken is given back in reverse where one
+// assembly is what Init takes and Exit gives back: the channel's workers, queues and stages
+// from one Init to the next Exit. Its fields do not change once it is made.
+type assembly struct {
+	*Channel
+
+	workers  *pool.Workers
+	gate     *gate // shut: stages park
+	tee      *Tee
+	head     *head
+	branches []*branch
+	urgent   atomic.Bool // some branch waits for each frame
+
+	soft  context.Context //nolint:containedctx // the life of the workers, which get it as an argument: done, they leave in order
+	hard  context.Context //nolint:containedctx // as above: done, they drop what they hold
+	leave context.CancelFunc
+	axe   context.CancelCauseFunc
+	left  chan struct{} // closed when the acquire worker has left
+}
+
+// assemble is Init's work: all or nothing. What was taken is given back in reverse where one
 // stage cannot start.
-func (c *Channel) setUp() (err error) {
+func assemble(c *Channel) (_ *assembly, err error) {
 	var undo []func()
 	defer func() {
 		if err != nil {
@@ -21,61 +41,56 @@ func (c *Channel) setUp() (err error) {
 	}()
 	workers, err := c.eng.reserve(c.def.workers())
 	if err != nil {
-		return fmt.Errorf("channel %s: %w", c.Name(), err)
+		return nil, fmt.Errorf("channel %s: %w", c.Name(), err)
 	}
 	undo = append(undo, workers.Close)
-	if err := c.build(workers); err != nil {
-		return err
+	a, err := build(c, workers)
+	if err != nil {
+		return nil, err
 	}
-	undo = append(undo, func() { c.axe(nil); c.leave() })
-	for i, ts := range c.head.trunk.stages {
-		if err := c.openStage(ts.stage, c.head.trunk.env(i)); err != nil {
-			return err
+	undo = append(undo, func() { a.axe(nil); a.leave() })
+	for i, ts := range a.head.trunk.stages {
+		if err := a.openStage(ts.stage, a.head.trunk.env(i)); err != nil {
+			return nil, err
 		}
 		undo = append(undo, func() { _ = guard(ts.stage.Close) }) //nolint:errcheck // the failure that led here is reported
 	}
-	for _, b := range c.branch {
-		if err := c.openBranch(b); err != nil {
-			return err
+	for _, b := range a.branches {
+		if err := a.openBranch(b); err != nil {
+			return nil, err
 		}
 		undo = append(undo, func() { _ = guard(b.stage.Close) }) //nolint:errcheck // as above
 	}
-	return c.startWorkers()
+	return a, a.startWorkers()
 }
 
 // build makes what a channel needs before its stages are opened.
-func (c *Channel) build(workers *pool.Workers) error {
+func build(c *Channel, workers *pool.Workers) (*assembly, error) {
 	keep := 0
 	if c.def.keepsTail() {
 		keep = c.eng.cfg.Replay
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.workers = workers
-	c.soft, c.leave = context.WithCancel(context.Background())
-	c.hard, c.axe = context.WithCancelCause(context.Background())
-	c.left = make(chan struct{})
-	c.urgent.Store(false)
-	c.tee = NewTee(keep)
-	c.branch = nil
+	a := &assembly{Channel: c, workers: workers, gate: newGate(), tee: NewTee(keep), left: make(chan struct{})}
 	for _, d := range c.def.branches {
-		b, err := newBranch(c, d)
+		b, err := newBranch(a, d)
 		if err != nil {
-			return &StageError{Channel: c.Name(), Stage: d.name, Err: err}
+			return nil, &StageError{Channel: c.Name(), Stage: d.name, Err: err}
 		}
-		c.branch = append(c.branch, b)
+		a.branches = append(a.branches, b)
 	}
-	c.head = newHead(c)
-	c.tee.onUrgency = func(urgent bool) {
-		c.urgent.Store(urgent)
-		c.head.setUrgent(urgent)
+	a.soft, a.leave = context.WithCancel(context.Background())
+	a.hard, a.axe = context.WithCancelCause(context.Background())
+	a.head = newHead(a)
+	a.tee.onUrgency = func(urgent bool) {
+		a.urgent.Store(urgent)
+		a.head.setUrgent(urgent)
 	}
-	return nil
+	return a, nil
 }
 
 // openBranch opens a branch's stage and joins it, unless it is to be asked for.
-func (c *Channel) openBranch(b *branch) error {
-	if err := c.openStage(b.stage, b.env()); err != nil {
+func (a *assembly) openBranch(b *branch) error {
+	if err := a.openStage(b.stage, b.env()); err != nil {
 		var at *StageError
 		if errors.As(err, &at) {
 			at.Stage = b.name
@@ -83,94 +98,89 @@ func (c *Channel) openBranch(b *branch) error {
 		return err
 	}
 	if !b.in.limit.OnDemand {
-		c.tee.Join(b.in)
+		a.tee.Join(b.in)
 	}
 	return nil
 }
 
 // startWorkers starts every stage's loop, parked. Workers are reserved, so that this fails
 // only where the engine is leaving; then those that run are told to leave too.
-func (c *Channel) startWorkers() error {
+func (a *assembly) startWorkers() error {
 	started := 0
-	for _, b := range c.branch {
+	for _, b := range a.branches {
 		if err := b.start(); err != nil {
-			return c.unwind(started, fmt.Errorf("channel %s, branch %s: %w", c.Name(), b.name, err))
+			return a.unwind(started, fmt.Errorf("channel %s, branch %s: %w", a.Name(), b.name, err))
 		}
 		started++
 	}
-	head := c.head
-	soft := c.soft
-	left := c.left
-	err := c.workers.GoThread(func(t *pool.Thread) error {
-		if head.origin.Nice != 0 {
-			c.renice(t, acquireName, head.origin.Nice)
+	err := a.workers.GoThread(func(t *pool.Thread) error {
+		if nice := a.head.origin.Nice; nice != 0 {
+			a.renice(t, acquireName, nice)
 		}
-		return head.loop(soft)
+		return a.head.loop(a.soft)
 	}, func(err error) {
 		if err != nil {
-			c.log.Error("acquire worker failed", "channel", c.Name(), "cause", describe(err))
+			a.log.Error("acquire worker failed", "channel", a.Name(), "cause", describe(err))
 		}
-		head.trunk.close()
-		close(left)
+		a.head.trunk.close()
+		close(a.left)
 	})
 	if err != nil {
-		return c.unwind(started, fmt.Errorf("channel %s: %w", c.Name(), err))
+		return a.unwind(started, fmt.Errorf("channel %s: %w", a.Name(), err))
 	}
 	return nil
 }
 
-func (c *Channel) unwind(started int, err error) error {
-	c.axe(err)
-	for _, b := range c.branch[:started] {
+func (a *assembly) unwind(started int, err error) error {
+	a.axe(err)
+	for _, b := range a.branches[:started] {
 		b.in.Cancel()
 		<-b.done
 	}
 	return err
 }
 
-// free gives back what Init took.
-func (c *Channel) free() {
-	for _, b := range c.branch {
-		b.in.Cancel()
-	}
-	c.axe(nil)
-	c.workers.Close()
-}
-
 // openStage opens a stage within the engine's InitTimeout; the error names it.
-func (c *Channel) openStage(s Stage, env Env) error {
-	ctx, cancel := context.WithTimeout(c.hard, c.eng.cfg.InitTimeout)
+func (a *assembly) openStage(s Stage, env Env) error {
+	ctx, cancel := context.WithTimeout(a.hard, a.eng.cfg.InitTimeout)
 	defer cancel()
 	if err := guard(func() error { return s.Open(ctx, env) }); err != nil {
-		return &StageError{Channel: c.Name(), Stage: s.Name(), Err: err}
+		return &StageError{Channel: a.Name(), Stage: s.Name(), Err: err}
 	}
 	return nil
 }
 
 // env is what every stage gets; queues and demand come on top.
-func (c *Channel) env(s Stage) Env {
-	head := c.head
+func (a *assembly) env(s Stage) Env {
 	return Env{
-		Channel: c.Name(), Workers: c.workers, Clock: c.eng.clock,
-		Log:             c.log.With("channel", c.Name(), "stage", s.Name()),
+		Channel: a.Name(), Workers: a.workers, Clock: a.eng.clock,
+		Log:             a.log.With("channel", a.Name(), "stage", s.Name()),
 		Want:            func(bool) {},
-		RequestKeyFrame: func() { head.requestKeyFrame() },
+		RequestKeyFrame: a.head.requestKeyFrame,
 	}
 }
 
 // prioritise gives a stage's thread the nice value that the stage asks for.
-func (c *Channel) prioritise(t *pool.Thread, s Stage) {
+func (a *assembly) prioritise(t *pool.Thread, s Stage) {
 	if p, ok := s.(Prioritised); ok && p.Nice() != 0 {
-		c.renice(t, s.Name(), p.Nice())
+		a.renice(t, s.Name(), p.Nice())
 	}
 }
 
 // renice says once for a channel that the system refuses a priority; the stage runs on (P5).
-func (c *Channel) renice(t *pool.Thread, stage string, nice int) {
+func (a *assembly) renice(t *pool.Thread, stage string, nice int) {
 	if err := t.SetNice(nice); err != nil {
-		c.saidNo.Do(func() {
-			c.log.Warn("priority refused; the stage runs at the usual one", "channel", c.Name(), "stage", stage, "nice", nice,
+		a.saidNo.Do(func() {
+			a.log.Warn("priority refused; the stage runs at the usual one", "channel", a.Name(), "stage", stage, "nice", nice,
 				"cause", err.Error(), "remedy", "run with CAP_SYS_NICE, or set the stage's nice to 0")
 		})
+	}
+}
+
+// holdBack says whether the source that comes next can be held back: then every queue waits.
+func (a *assembly) holdBack(waits bool) {
+	a.tee.setWaits(waits)
+	for _, b := range a.branches {
+		b.in.setWaits(waits)
 	}
 }

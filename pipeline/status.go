@@ -48,18 +48,16 @@ type StageStatus struct {
 func (c *Channel) Status() Status {
 	_, state, cause, since := c.machine.now()
 	s := Status{Name: c.Name(), State: state.String(), Cause: cause, Since: c.eng.clock.Wall(since)}
-	c.mu.Lock()
-	head, branches := c.head, c.branch
-	c.mu.Unlock()
-	if head == nil {
+	a := c.assembly()
+	if a == nil {
 		for _, o := range c.def.origin.Candidates {
 			s.Sources = append(s.Sources, SourceStatus{URL: o.String()})
 		}
 		return s
 	}
-	head.describe(&s)
-	head.trunk.describe(&s, state)
-	for _, b := range branches {
+	a.head.describe(&s)
+	a.head.trunk.describe(&s, state)
+	for _, b := range a.branches {
 		s.Stages = append(s.Stages, b.status(state))
 		s.Queues = append(s.Queues, b.in.Stats())
 	}

@@ -14,7 +14,7 @@ import (
 // trunk is the stages between the source and the tee. Each has a worker and a queue for as
 // long as a run needs it; a stream that a stage passes goes by.
 type trunk struct {
-	ch     *Channel
+	ch     *assembly
 	stages []*trunkStage
 
 	tries int // restarts in a row; the acquire worker's own
@@ -29,13 +29,14 @@ type trunkStage struct {
 	run   *runner               // of the last run; nil before the first
 	done  chan struct{}
 	err   error
+	shut  bool // closed after a failure and not yet opened again; the acquire worker's own
 	fault fault
 }
 
 // rawQueue is how many pictures wait before a stage of the trunk: raw pictures are few.
 const rawQueue = 2
 
-func newTrunk(ch *Channel) *trunk {
+func newTrunk(ch *assembly) *trunk {
 	t := &trunk{ch: ch}
 	for _, s := range ch.def.trunk {
 		t.stages = append(t.stages, &trunkStage{stage: s})
@@ -99,7 +100,7 @@ func (t *trunk) begin(ctx context.Context, s *hal.Stream, live bool, cancel cont
 }
 
 func (t *trunk) start(ctx context.Context, ts *trunkStage, cancel context.CancelCauseFunc) error {
-	hard := t.ch.hardContext()
+	hard := t.ch.hard
 	err := t.ch.workers.GoThread(func(thread *pool.Thread) error {
 		t.ch.prioritise(thread, ts.stage)
 		return ts.run.run(hard)
@@ -168,13 +169,17 @@ func (t *trunk) restart(ctx context.Context, failed *StageError, lasted time.Dur
 		err := failed.Err
 		for err != nil {
 			t.note(ts, err)
-			_ = guard(ts.stage.Close) //nolint:errcheck // it has failed already
+			if !ts.shut {
+				_ = guard(ts.stage.Close) //nolint:errcheck // it has failed already
+				ts.shut = true
+			}
 			if err := sleep(ctx, b.delay(t.tries)); err != nil {
 				return err
 			}
 			t.tries++
 			err = t.ch.openStage(ts.stage, t.env(i))
 		}
+		ts.shut = false
 	}
 	return nil
 }
@@ -215,6 +220,9 @@ func (t *trunk) working() []string {
 // close gives back what the stages took.
 func (t *trunk) close() {
 	for _, ts := range t.stages {
+		if ts.shut {
+			continue
+		}
 		if err := guard(ts.stage.Close); err != nil {
 			t.note(ts, err)
 		}
