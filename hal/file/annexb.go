@@ -40,7 +40,7 @@ const (
 	defaultRate = 25
 )
 
-func openAnnexB(ctx context.Context, in *input, codec hal.Codec) (demuxer, error) {
+func openAnnexB(ctx context.Context, in *input, codec hal.Codec) (*annex, error) {
 	a := &annex{in: in, win: newWindow(in.r, in.size, annexWindow), join: newJoiner(&in.lender)}
 	a.track = hal.Track{Codec: codec, TimeScale: tsScale}
 	a.join.track = &a.track

@@ -41,7 +41,8 @@ func poke(kind string, off int, v uint32) func([]byte) []byte {
 // rename makes a box another one, which is ignored.
 func rename(kind, other string) func([]byte) []byte {
 	return func(b []byte) []byte {
-		copy(b[bytes.Index(b, []byte(kind)):], other)
+		i := bytes.Index(b, []byte(kind))
+		copy(b[max(i, 0):], other)
 		return b
 	}
 }
@@ -54,9 +55,9 @@ func whole(content string) func([]byte) []byte {
 	return func([]byte) []byte { return []byte(content) }
 }
 
-func put(at int, p ...byte) func([]byte) []byte {
+func put(p ...byte) func([]byte) []byte {
 	return func(b []byte) []byte {
-		copy(b[at:], p)
+		copy(b, p)
 		return b
 	}
 }
@@ -73,10 +74,10 @@ func damages() []damage {
 		{"mp4: cut after 20 bytes", "h264.mp4", func(b []byte) []byte { return b[:20] }, "damaged", 0},
 		{"mp4: no moov", "h264.mp4", rename("moov", "free"), "without the index", 0},
 		{"mp4: moov only", "first.mp4", func(b []byte) []byte { return b[:bytes.Index(b, []byte("mdat"))-4] }, "the file ends", 0},
-		{"mp4: a box of 0 bytes runs to the end", "h264.mp4", put(0, 0, 0, 0, 0), "without the index", 0},
-		{"mp4: a box of 1 byte with a size of 0", "h264.mp4", put(0, 0, 0, 0, 1, 'f', 't', 'y', 'p', 0, 0, 0, 0, 0, 0, 0, 0), "a size of 0 bytes", 0},
-		{"mp4: a box of 7 bytes", "h264.mp4", put(0, 0, 0, 0, 7), "a size of 7 bytes", 0},
-		{"mp4: a box whose size overflows", "h264.mp4", put(0, 0, 0, 0, 1, 'f', 't', 'y', 'p', 0x7f, 255, 255, 255, 255, 255, 255, 255), "without the index", 0},
+		{"mp4: a box of 0 bytes runs to the end", "h264.mp4", put(0, 0, 0, 0), "without the index", 0},
+		{"mp4: a box of 1 byte with a size of 0", "h264.mp4", put(0, 0, 0, 1, 'f', 't', 'y', 'p', 0, 0, 0, 0, 0, 0, 0, 0), "a size of 0 bytes", 0},
+		{"mp4: a box of 7 bytes", "h264.mp4", put(0, 0, 0, 7), "a size of 7 bytes", 0},
+		{"mp4: a box whose size overflows", "h264.mp4", put(0, 0, 0, 1, 'f', 't', 'y', 'p', 0x7f, 255, 255, 255, 255, 255, 255, 255), "without the index", 0},
 		{"mp4: a box within moov that passes its end", "first.mp4", poke("trak", -8, 0x7fffffff), "passes the end of what holds it", 0},
 		{"mp4: a time scale of 0", "first.mp4", poke("mdhd", 12, 0), "a time scale of 0", 0},
 		{"mp4: no tracks", "first.mp4", func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("trak"), []byte("free")) }, "no track with pictures or sound", 0},
@@ -245,7 +246,7 @@ func playContent(t testing.TB, b []byte, limit int) (int, error) {
 		require.Zero(t, file.Held(src), "frames never released")
 	}()
 	last := map[int]time.Duration{}
-	for n := 0; n < limit; n++ {
+	for n := range limit {
 		f, err := src.Read(ctx)
 		if err != nil {
 			return n, err
@@ -333,7 +334,7 @@ func TestGapAfterLoss(t *testing.T) {
 	}
 	require.Positive(t, gaps)
 	require.LessOrEqual(t, gaps, 2)
-	stats := src.(hal.Reporter).SourceStats() //nolint:forcetypeassert // that is the test
+	stats := src.(hal.Reporter).SourceStats()
 	require.Positive(t, stats.Lost)
 	require.Positive(t, stats.Malformed)
 	require.EqualValues(t, len(frames), stats.Frames)

@@ -76,8 +76,7 @@ func openFile(path string) (*os.File, int64, error) {
 
 // refused says what to do about a file that does not open.
 func refused(path string, err error) error {
-	var cause *fs.PathError
-	if errors.As(err, &cause) {
+	if cause, ok := errors.AsType[*fs.PathError](err); ok {
 		err = cause.Err
 	}
 	switch {
@@ -118,8 +117,7 @@ func open(ctx context.Context, f content, size int64, p params, opts hal.Options
 // unplayable adds what the engine is to do: a file that is damaged at its beginning will not
 // get better by itself.
 func unplayable(err error) error {
-	var d *DamagedError
-	if errors.As(err, &d) {
+	if _, ok := errors.AsType[*DamagedError](err); ok {
 		return fmt.Errorf("%w: %w", hal.ErrUnsupported, err)
 	}
 	return err

@@ -24,7 +24,7 @@ func (l *lender) get(ctx context.Context, n int) (pool.Buffer, error) {
 		if err == nil {
 			return buf, nil
 		}
-		if err := l.wait(ctx, n, err); err != nil {
+		if err = l.wait(ctx, n, err); err != nil {
 			return pool.Buffer{}, err
 		}
 	}
@@ -39,7 +39,7 @@ func (l *lender) reserve(ctx context.Context, b *pool.Builder, n int) error {
 			b.Truncate(at)
 			return nil
 		}
-		if err := l.wait(ctx, at+n, err); err != nil {
+		if err = l.wait(ctx, at+n, err); err != nil {
 			return err
 		}
 	}

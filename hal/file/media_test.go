@@ -37,8 +37,8 @@ func TestMain(m *testing.M) {
 	}
 	mediaDir = dir
 	code := m.Run()
-	_ = os.RemoveAll(dir) //nolint:errcheck // a temporary directory
-	os.Exit(code)         //nolint:forbidigo // a test's main
+	_ = os.RemoveAll(dir)
+	os.Exit(code) //nolint:forbidigo // a test's main
 }
 
 // What ffmpeg makes the test files from: 2 s of a moving picture, and a tone.
@@ -110,7 +110,7 @@ func made(t testing.TB, name string) string {
 	recipe, ok := recipes[name]
 	require.True(t, ok, "no recipe for %s", name)
 	args := []string{"-hide_banner", "-v", "error", "-y"}
-	for _, a := range strings.Fields(recipe) {
+	for a := range strings.FieldsSeq(recipe) {
 		if in, found := strings.CutPrefix(a, "IN("); found {
 			a = made(t, strings.TrimSuffix(in, ")"))
 		}
@@ -140,7 +140,7 @@ func probed(t testing.TB, path string) []packet {
 	require.NoError(t, err, "ffprobe (Debian package ffmpeg)")
 	var r struct {
 		Packets []struct {
-			Index    int    `json:"stream_index"`
+			Index    int `json:"stream_index"`
 			PTS, DTS int64
 			Size     string
 			Flags    string

@@ -30,7 +30,7 @@ type mp4 struct {
 const boxWindow = 4 << 10
 
 // openMP4 finds the tracks and the first sample of each.
-func openMP4(in *input) (demuxer, error) {
+func openMP4(in *input) (*mp4, error) {
 	m := &mp4{input: in, win: newWindow(in.r, in.size, boxWindow)}
 	l := boxes{win: m.win, end: in.size, where: "the file", file: true}
 	for {

@@ -297,7 +297,7 @@ func (e *entry) aac(esds []byte) error {
 	}
 	var c mpeg4audio.AudioSpecificConfig
 	if c.Unmarshal(config) != nil || c.SampleRate <= 0 {
-		return nil // an object type that is not supported: the track is left out
+		return nil //nolint:nilerr // an object type that is not supported: the track is left out
 	}
 	e.track.Codec, e.track.AudioConfig, e.track.BitDepth = hal.AAC, bytes.Clone(config), 0
 	e.track.SampleRate = c.SampleRate

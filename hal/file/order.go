@@ -108,7 +108,7 @@ func (o *order) count(codec hal.Codec, slice []byte) (count int64, resets, ok bo
 		return 0, false, false
 	}
 	var r bitReader
-	reference := false
+	var reference bool
 	if codec == hal.H265 {
 		kind := slice[0] >> 1 & 0x3f
 		r.load(slice[2:])

@@ -3,8 +3,8 @@ package file
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
-
 )
 
 // ordered brings a demuxer's samples into the order of their DTS where the file has them only
@@ -60,12 +60,7 @@ func (o *ordered) settled() bool {
 	if len(o.queue) >= orderLen || o.queue[len(o.queue)-1].dts-o.queue[0].dts > orderSpan {
 		return true
 	}
-	for _, n := range o.count {
-		if n == 0 {
-			return false
-		}
-	}
-	return true
+	return !slices.Contains(o.count, 0)
 }
 
 func (o *ordered) add(s sample) {
@@ -100,4 +95,3 @@ func (o *ordered) drop() {
 	o.queue, o.end = o.queue[:0], nil
 	clear(o.count)
 }
-

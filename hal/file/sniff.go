@@ -28,7 +28,7 @@ type input struct {
 const sniffLen = 1 << 20
 
 // sniff opens the demuxer for what the file contains.
-func sniff(ctx context.Context, in *input) (demuxer, error) {
+func sniff(ctx context.Context, in *input) (demuxer, error) { //nolint:ireturn // which one, the content says
 	if in.size == 0 {
 		return nil, fmt.Errorf("%w: the file is empty: record or copy it again", hal.ErrUnsupported)
 	}

@@ -230,8 +230,8 @@ func (d *ts) consume(ctx context.Context, p []byte) (bool, error) {
 	switch {
 	case pid == 0:
 		if s := d.pat.feed(body, starts); s != nil && d.program == nil {
-			if pid, ok := association(s); ok {
-				d.mapPID = pid
+			if m, ok := association(s); ok {
+				d.mapPID = m
 			}
 		}
 		return true, nil

@@ -15,7 +15,6 @@ type elementary struct {
 	track   hal.Track // as it is now
 
 	cc     int8 // of the packet before; −1: none
-	last   [packetLen]byte
 	active bool // a unit is under way
 	broken bool // part of it is missing
 	gap    bool // of the next sample

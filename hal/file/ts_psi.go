@@ -8,10 +8,8 @@ import (
 
 // section gathers one table section that may span packets (ISO/IEC 13818-1, 2.4.4).
 type section struct {
-	pid  uint16
 	buf  []byte
 	want int // bytes of the section; 0 while none is under way
-	cc   byte
 }
 
 const maxSection = 1024
