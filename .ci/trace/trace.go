@@ -129,9 +129,10 @@ func inComment(text string) []string {
 
 // inName finds numbers that stand as a word of their own: TestP4Exit, TestExit_P4.
 func inName(name string) []string {
-	var numbers []string
-	for _, m := range regexp.MustCompile(`(?:[a-z_0-9])([PHRCSUA]\d{1,2})(?:[A-Z_]|$)`).FindAllStringSubmatch(name, -1) {
-		numbers = append(numbers, m[1])
+	found := regexp.MustCompile(`(?:[a-z_0-9])([PHRCSUA]\d{1,2})(?:[A-Z_]|$)`).FindAllStringSubmatch(name, -1)
+	numbers := make([]string, len(found))
+	for i, m := range found {
+		numbers[i] = m[1]
 	}
 	return numbers
 }
