@@ -1,0 +1,209 @@
+package rtsp
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/bluenviron/gortsplib/v5"
+	"github.com/bluenviron/gortsplib/v5/pkg/description"
+	"github.com/bluenviron/gortsplib/v5/pkg/format"
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
+
+	"github.com/millrace-video/millrace/hal"
+)
+
+// layout is how a stream is served: which tracks, under which payload types, SSRCs and random
+// starting points. Players that know it can go on while it stays.
+type layout struct {
+	stream *gortsplib.ServerStream // keeps gortsplib's sessions together; nothing is written to it
+	tracks []track
+	media  []int  // by the stream's track: index into tracks, or −1
+	video  int    // index of the pictures among tracks; −1: none
+	inter  bool   // they need a key frame
+	name   string // CNAME
+	sdp    []byte
+}
+
+var errNothing = errors.New("nothing in this stream can go over RTSP: encode it (H.264, H.265, AV1, MJPEG, AAC, Opus, G.711, LPCM)")
+
+// newLayout plans how to serve a stream. left names the tracks that are left out, with why.
+func newLayout(s *gortsplib.Server, stream *hal.Stream) (l *layout, left []string, err error) {
+	l = &layout{video: -1}
+	desc := &description.Session{}
+	for i := range stream.Tracks {
+		t := stream.Tracks[i]
+		f, err := formatOf(t, byte(96+len(l.tracks)))
+		if err != nil {
+			l.media = append(l.media, -1)
+			left = append(left, fmt.Sprintf("%v: %v", t, err))
+			continue
+		}
+		m := len(l.tracks)
+		l.media = append(l.media, m)
+		kind := description.MediaTypeAudio
+		if t.Codec.IsVideo() {
+			kind = description.MediaTypeVideo
+			if l.video < 0 {
+				l.video, l.inter = m, t.Codec.IsInter()
+			}
+		}
+		l.tracks = append(l.tracks, track{Track: t, media: m, rate: uint32(f.ClockRate()), pt: f.PayloadType()})
+		desc.Medias = append(desc.Medias, &description.Media{Type: kind, Formats: []format.Format{f}})
+		if len(l.tracks) == maxTracks {
+			break
+		}
+	}
+	for len(l.media) < len(stream.Tracks) {
+		l.media = append(l.media, -1)
+	}
+	if len(l.tracks) == 0 {
+		return nil, left, fmt.Errorf("%w: %s", errNothing, strings.Join(left, "; "))
+	}
+	l.stream = &gortsplib.ServerStream{Server: s, Desc: desc}
+	if err := l.stream.Initialize(); err != nil {
+		return nil, left, err
+	}
+	if err := l.randomise(); err != nil {
+		l.stream.Close()
+		return nil, left, err
+	}
+	return l, left, l.describe()
+}
+
+// maxTracks is what the interleaved channels and dynamic payload types have room for.
+const maxTracks = 16
+
+// randomise draws the starting points (RFC 3550) and takes the SSRCs that gortsplib announces.
+func (l *layout) randomise() error {
+	var b [8 + 6*maxTracks]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return err
+	}
+	l.name = "millrace-" + hex.EncodeToString(b[:6])
+	stats := l.stream.Stats()
+	for i := range l.tracks {
+		t, r := &l.tracks[i], b[8+6*i:]
+		t.base, t.seq = binary.BigEndian.Uint32(r), binary.BigEndian.Uint16(r[4:])
+		m := l.stream.Desc.Medias[i]
+		t.ssrc = stats.Medias[m].Formats[m.Formats[0]].LocalSSRC
+	}
+	return nil
+}
+
+// describe makes the SDP.
+func (l *layout) describe() error {
+	desc := &description.Session{}
+	for i, m := range l.stream.Desc.Medias {
+		f, err := formatOf(l.tracks[i].Track, l.tracks[i].pt)
+		if err != nil {
+			return err
+		}
+		desc.Medias = append(desc.Medias, &description.Media{
+			Type: m.Type, Control: "trackID=" + strconv.Itoa(i), Formats: []format.Format{f},
+		})
+	}
+	text, err := desc.Marshal()
+	if err != nil {
+		return fmt.Errorf("describe the stream: %w", err)
+	}
+	l.sdp = text
+	return nil
+}
+
+// carry takes another stream over where players of this one can go on: the same tracks but for
+// parameter sets, sizes and rates of pictures, which come in-band.
+func (l *layout) carry(stream *hal.Stream) bool {
+	if len(stream.Tracks) != len(l.media) {
+		return false
+	}
+	for i, m := range l.media {
+		t := stream.Tracks[i]
+		if m < 0 {
+			if _, err := formatOf(t, 96); err == nil {
+				return false
+			}
+			continue
+		}
+		if !l.tracks[m].sameToPlayers(t) {
+			return false
+		}
+	}
+	before := slices.Clone(l.tracks)
+	for i, m := range l.media {
+		if m >= 0 {
+			l.tracks[m].Track = stream.Tracks[i]
+		}
+	}
+	if l.describe() != nil {
+		l.tracks = before
+		return false
+	}
+	return true
+}
+
+func (t *track) sameToPlayers(u hal.Track) bool {
+	if t.Codec != u.Codec {
+		return false
+	}
+	if t.Codec.IsVideo() {
+		return true
+	}
+	return t.Track.Equal(u)
+}
+
+// formatOf is how gortsplib describes a track; an error says why it cannot be served.
+func formatOf(t hal.Track, pt uint8) (format.Format, error) {
+	switch t.Codec {
+	case hal.H264:
+		return &format.H264{PayloadTyp: pt, PacketizationMode: 1, SPS: t.SPS, PPS: t.PPS}, nil
+	case hal.H265:
+		return &format.H265{PayloadTyp: pt, VPS: t.VPS, SPS: t.SPS, PPS: t.PPS}, nil
+	case hal.AV1:
+		return &format.AV1{PayloadTyp: pt}, nil
+	case hal.MJPEG:
+		if t.Width > maxSide || t.Height > maxSide {
+			return nil, errJPEGSize
+		}
+		return &format.MJPEG{}, nil
+	case hal.AAC:
+		var c mpeg4audio.AudioSpecificConfig
+		if err := c.Unmarshal(t.AudioConfig); err != nil {
+			return nil, fmt.Errorf("its configuration: %w", err)
+		}
+		return &format.MPEG4Audio{PayloadTyp: pt, Config: &c, SizeLength: 13, IndexLength: 3, IndexDeltaLength: 3}, nil
+	case hal.Opus:
+		if t.Channels != 1 && t.Channels != 2 {
+			return nil, fmt.Errorf("%d channels", t.Channels)
+		}
+		return &format.Opus{PayloadTyp: pt, ChannelCount: t.Channels}, nil
+	case hal.G711A, hal.G711U:
+		return g711(t, pt)
+	case hal.LPCM:
+		if t.SampleRate <= 0 || t.Channels <= 0 || t.Channels > 16 || t.BitDepth != 16 && t.BitDepth != 24 {
+			return nil, fmt.Errorf("%d bits, %d Hz, %d channels", t.BitDepth, t.SampleRate, t.Channels)
+		}
+		return &format.LPCM{PayloadTyp: pt, BitDepth: t.BitDepth, SampleRate: t.SampleRate, ChannelCount: t.Channels}, nil
+	case hal.CodecUnknown, hal.Raw:
+	}
+	return nil, errors.New("not encoded")
+}
+
+func g711(t hal.Track, pt uint8) (format.Format, error) {
+	if t.SampleRate <= 0 || t.Channels <= 0 || t.Channels > 16 {
+		return nil, fmt.Errorf("%d Hz, %d channels", t.SampleRate, t.Channels)
+	}
+	f := &format.G711{PayloadTyp: pt, MULaw: t.Codec == hal.G711U, SampleRate: t.SampleRate, ChannelCount: t.Channels}
+	if t.SampleRate == 8000 && t.Channels == 1 {
+		f.PayloadTyp = 8 // static (RFC 3551)
+		if f.MULaw {
+			f.PayloadTyp = 0
+		}
+	}
+	return f, nil
+}

@@ -1,0 +1,442 @@
+package rtsp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/pipeline"
+	"github.com/millrace-video/millrace/pool"
+)
+
+// mount is a channel's place on the server, and the stage at the end of its branch.
+type mount struct {
+	server *Server
+	name   string
+
+	// wantMu serialises what the branch is told; Work never takes it.
+	wantMu sync.Mutex
+
+	mu       sync.Mutex
+	env      pipeline.Env
+	open     bool
+	run      uint64        // +1 with each Open
+	gone     chan struct{} // closed by Close
+	interest int           // players, and requests that wait for a frame; 0: the branch gets nothing
+	known    chan struct{} // closed once a frame has come since the interest began
+	ready    chan struct{} // closed once a player can start
+	isKnown  bool
+	isReady  bool
+
+	seen    *hal.Stream
+	layout  *layout
+	why     error // there is no layout
+	line    timeline
+	ref     reference
+	arena   *pool.Arena
+	w       writer
+	needKey bool
+	prev    []stampOf // by the stream's track: the last frame since the interest began
+	tail    []block
+	kept    int       // bytes in tail
+	readers []*reader // replaced, never changed in place
+	left    string    // the tracks left out that were last spoken of
+	bad     string    // the frame's fault that was last spoken of
+
+	// The worker's own.
+	current   []*reader
+	due       bool // pictures wait to be written
+	lastFlush int64
+
+	frames, slow, dropped, faults atomic.Uint64
+}
+
+type stampOf struct {
+	has      bool
+	run      uint32
+	dts, pts time.Duration
+}
+
+var (
+	_ pipeline.Stage    = (*mount)(nil)
+	_ pipeline.EndBatch = (*mount)(nil)
+	_ pipeline.Counting = (*mount)(nil)
+)
+
+var (
+	errTaken  = errors.New("already mounted by another channel")
+	errClosed = errors.New("the channel is not running")
+)
+
+// Name implements pipeline.Stage.
+func (m *mount) Name() string { return "rtsp" }
+
+// Open implements pipeline.Stage: the channel can be found from now on.
+func (m *mount) Open(_ context.Context, env pipeline.Env) error {
+	if err := m.server.enter(m); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.env, m.open = env, true
+	m.run++
+	m.gone = make(chan struct{})
+	m.interest = 0
+	m.arena = pool.NewArena(pool.ArenaConfig{Max: m.server.arenaBytes()})
+	m.w = writer{b: pool.NewBuilder(m.arena)}
+	return nil
+}
+
+// Close implements pipeline.Stage: every player is sent off.
+func (m *mount) Close() error {
+	m.wantMu.Lock()
+	defer m.wantMu.Unlock()
+	m.mu.Lock()
+	if !m.open {
+		m.mu.Unlock()
+		return nil
+	}
+	m.open = false
+	close(m.gone)
+	want, wanted := m.env.Want, m.interest > 0
+	m.interest = 0
+	m.forgetTail()
+	m.w.b.Close()
+	m.dropLayout(nil)
+	m.seen, m.line, m.ref, m.current = nil, timeline{}, reference{}, nil
+	m.mu.Unlock()
+	m.server.leave(m)
+	if wanted {
+		want(false)
+	}
+	return nil
+}
+
+// dropLayout sends off the players of the layout in use. The caller holds mu.
+func (m *mount) dropLayout(next *layout) {
+	if m.layout != nil {
+		m.layout.stream.Close()
+	}
+	m.layout, m.readers = next, nil
+	m.forgetTail()
+}
+
+func (m *mount) forgetTail() {
+	for i := range m.tail {
+		m.tail[i].buf.Release()
+		m.tail[i] = block{}
+	}
+	m.tail, m.kept = m.tail[:0], 0
+}
+
+// claim is one interest in a mount's frames.
+type claim struct {
+	run          uint64
+	known, ready <-chan struct{}
+	gone         <-chan struct{}
+}
+
+// acquire makes frames come.
+func (m *mount) acquire() (claim, error) {
+	m.wantMu.Lock()
+	defer m.wantMu.Unlock()
+	m.mu.Lock()
+	if !m.open {
+		m.mu.Unlock()
+		return claim{}, errClosed
+	}
+	m.interest++
+	first := m.interest == 1
+	if first {
+		m.known, m.ready = make(chan struct{}), make(chan struct{})
+		m.isKnown, m.isReady, m.needKey = false, false, true
+		m.prev = m.prev[:0]
+	}
+	c := claim{run: m.run, known: m.known, ready: m.ready, gone: m.gone}
+	env := m.env
+	m.mu.Unlock()
+	if first {
+		env.Want(true)
+		env.RequestKeyFrame()
+	}
+	return c, nil
+}
+
+// release gives an interest back; with the last one the branch gets nothing more.
+func (m *mount) release(c claim) {
+	m.wantMu.Lock()
+	defer m.wantMu.Unlock()
+	m.mu.Lock()
+	if !m.open || c.run != m.run {
+		m.mu.Unlock()
+		return
+	}
+	m.interest--
+	last := m.interest == 0
+	if last {
+		m.forgetTail()
+	}
+	want := m.env.Want
+	m.mu.Unlock()
+	if last {
+		want(false)
+	}
+}
+
+// Work implements pipeline.Stage.
+func (m *mount) Work(_ context.Context, f hal.Frame) error {
+	defer f.Release()
+	b, readers, ok := m.take(f)
+	if !ok {
+		return nil
+	}
+	defer b.buf.Release()
+	m.current = readers
+	for _, r := range readers {
+		if r.offer(b) {
+			m.slow.Add(1)
+			m.env.Log.Warn("player is too slow: skipped to the next key frame", "player", r.String())
+		}
+	}
+	if b.media == m.video() || f.Stamp.Mono-m.lastFlush > int64(soundWait) {
+		m.due = true
+	}
+	if m.due {
+		m.lastFlush = f.Stamp.Mono
+	}
+	return nil
+}
+
+// soundWait is how long sound may wait for pictures to be written along with: half the write
+// calls for the price of the interval between two pictures.
+const soundWait = 45 * time.Millisecond
+
+func (m *mount) video() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.layout == nil {
+		return -1
+	}
+	return m.layout.video
+}
+
+// EndBatch implements pipeline.EndBatch: what came in one piece is written in one piece.
+func (m *mount) EndBatch(context.Context) error {
+	if !m.due {
+		return nil
+	}
+	m.due = false
+	m.flush()
+	return nil
+}
+
+func (m *mount) flush() {
+	for _, r := range m.current {
+		if r.flush() {
+			m.dropped.Add(1)
+			m.env.Log.Warn("player takes nothing: dropped", "player", r.String(), "after", m.server.cfg.DropAfter)
+		}
+	}
+}
+
+// Flush implements pipeline.Stage: the source's run is over.
+func (m *mount) Flush(context.Context) error {
+	m.due = false
+	m.flush()
+	return nil
+}
+
+// take makes a block of a frame, keeps it for players that join, and returns who is to get it.
+func (m *mount) take(f hal.Frame) (b block, readers []*reader, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.open || m.interest == 0 {
+		return b, nil, false
+	}
+	if f.Stream != m.seen {
+		m.follow(f.Stream)
+	}
+	if !m.isKnown {
+		m.isKnown = true
+		close(m.known)
+	}
+	if m.layout == nil || !m.fresh(f) {
+		return b, nil, false
+	}
+	t := &m.layout.tracks[m.layout.media[f.Track]]
+	start := m.layout.video < 0 || t.media == m.layout.video && f.Key
+	if m.needKey && !start {
+		return b, nil, false
+	}
+	seq := t.seq
+	buf, at, err := m.pack(t, f)
+	if err != nil {
+		m.fault(t, err)
+		return b, nil, false
+	}
+	m.needKey = false
+	m.frames.Add(1)
+	b = block{buf: buf, media: t.media, start: start, seq: seq, at: at}
+	m.keep(b)
+	if !m.isReady {
+		m.isReady = true
+		close(m.ready)
+	}
+	return b, m.readers, true
+}
+
+// fresh says whether f is served and did not come before: who joins anew while frames of
+// before are still in the queue sees some of them twice.
+func (m *mount) fresh(f hal.Frame) bool {
+	if f.Track >= len(m.layout.media) || m.layout.media[f.Track] < 0 {
+		return false
+	}
+	for len(m.prev) <= f.Track {
+		m.prev = append(m.prev, stampOf{})
+	}
+	p, s := &m.prev[f.Track], f.Stamp
+	if p.has && p.run == s.Run && (s.DTS < p.dts || s.DTS == p.dts && s.PTS == p.pts) {
+		return false
+	}
+	if !m.needKey || f.Key {
+		*p = stampOf{has: true, run: s.Run, dts: s.DTS, pts: s.PTS}
+	}
+	return true
+}
+
+// pack makes a frame's block, with a sender report before it where one is due.
+func (m *mount) pack(t *track, f hal.Frame) (pool.Buffer, time.Duration, error) {
+	pts, dts := m.line.place(f.Stamp)
+	if m.ref.number == 0 || f.Stamp.Mono-m.ref.mono >= int64(reportEvery) {
+		m.ref = reference{number: m.ref.number + 1, mono: f.Stamp.Mono, at: dts, ntp: ntpTime(m.env.Clock.Wall(f.Stamp.Mono))}
+	}
+	before := *t
+	if t.reported != m.ref.number && t.packets > 0 {
+		if p, err := m.w.b.Grow(reportSize(len(m.layout.name))); err == nil {
+			putReport(p, t, m.ref, byte(2*t.media+1), m.layout.name)
+			t.reported = m.ref.number
+		}
+	}
+	err := m.w.frame(t, f, pts)
+	if err == nil && t.packets == before.packets {
+		err = errEmptyUnit
+	}
+	if err != nil {
+		m.w.b.Discard()
+		*t = before
+		return pool.Buffer{}, 0, err
+	}
+	buf, err := m.w.b.Finish()
+	if err != nil {
+		return pool.Buffer{}, 0, err
+	}
+	return buf, pts, nil
+}
+
+var errEmptyUnit = errors.New("access unit without content")
+
+// fault counts a frame that could not be sent; after a lost picture players start anew with
+// a key frame. The caller holds mu.
+func (m *mount) fault(t *track, err error) {
+	m.faults.Add(1)
+	if t.media == m.layout.video && m.layout.inter {
+		m.needKey = true
+		m.forgetTail()
+	}
+	if text := err.Error(); text != m.bad {
+		m.bad = text
+		m.env.Log.Warn("frame cannot be sent over RTSP", "track", t.Track.String(), "cause", text)
+	}
+}
+
+// keep remembers a block for players that join. The caller holds mu.
+func (m *mount) keep(b block) {
+	if b.start {
+		m.forgetTail()
+	} else if len(m.tail) == 0 {
+		return
+	}
+	if m.kept+b.buf.Len() > m.server.cfg.ReplayBytes && !b.start {
+		m.forgetTail()
+		return
+	}
+	b.buf.Retain()
+	m.tail = append(m.tail, b)
+	m.kept += b.buf.Len()
+}
+
+// follow takes note of another stream. The caller holds mu.
+func (m *mount) follow(s *hal.Stream) {
+	m.seen = s
+	if m.layout != nil && m.layout.carry(s) {
+		return
+	}
+	next, left, err := newLayout(m.server.rtsp(), s)
+	m.dropLayout(next)
+	m.why, m.needKey = err, true
+	if text := strings.Join(left, "; "); text != m.left {
+		m.left = text
+		if text != "" {
+			m.env.Log.Warn("tracks left out of RTSP", "tracks", text)
+		}
+	}
+}
+
+// described is the layout in use, or why there is none.
+func (m *mount) described() (*layout, []byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case !m.open:
+		return nil, nil, errClosed
+	case m.layout == nil:
+		return nil, nil, fmt.Errorf("channel %s: %w", m.name, m.why)
+	}
+	return m.layout, m.layout.sdp, nil
+}
+
+// join makes r a reader: start is told where it begins, with what is kept, under mu so that it
+// gets each block once. It fails where r's layout is no longer served.
+func (m *mount) join(r *reader, start func(tail []block) error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.open || m.layout != r.layout {
+		return errChanged
+	}
+	if err := start(m.tail); err != nil {
+		return err
+	}
+	m.readers = append(slices.Clone(m.readers), r)
+	return nil
+}
+
+func (m *mount) part(r *reader) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.readers = slices.DeleteFunc(slices.Clone(m.readers), func(o *reader) bool { return o == r })
+}
+
+// MountStats is a channel's figures.
+type MountStats struct {
+	Readers int    `json:"readers"`
+	Frames  uint64 `json:"frames"`  // packetised
+	Slow    uint64 `json:"slow"`    // times that a player was skipped to a key frame
+	Dropped uint64 `json:"dropped"` // players dropped for taking nothing
+	Faults  uint64 `json:"faults"`  // frames that could not be sent
+}
+
+// Stats implements pipeline.Counting: a MountStats.
+func (m *mount) Stats() any {
+	m.mu.Lock()
+	readers := len(m.readers)
+	m.mu.Unlock()
+	return MountStats{
+		Readers: readers, Frames: m.frames.Load(), Slow: m.slow.Load(), Dropped: m.dropped.Load(), Faults: m.faults.Load(),
+	}
+}
