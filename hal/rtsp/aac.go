@@ -9,7 +9,8 @@ type aacUnpacker struct {
 	perUnit                     int64 // clock ticks that an access unit lasts
 
 	ts   uint32
-	want int // bytes that the open, fragmented unit lacks
+	open bool // a unit of ts was begun
+	want int  // its size, where the packets say so
 }
 
 // maxAACUnits bounds the access units of one packet.
@@ -19,17 +20,34 @@ func (u *aacUnpacker) push(p *packet, lost bool) {
 	if len(p.payload) == 0 {
 		return
 	}
-	if lost && u.want > 0 {
+	if lost && u.open {
 		u.fail(faultLost)
+	}
+	if u.open && p.ts != u.ts {
+		u.endOpen()
 	}
 	if err := u.unpack(p); err != nil {
 		u.fail(blame(err))
 	}
 }
 
+// endOpen ends a unit whose last packet had no marker, as some cameras send them.
+func (u *aacUnpacker) endOpen() {
+	if u.au.Len() != u.want {
+		u.fail(faultMalformed)
+		return
+	}
+	u.finish()
+}
+
+func (u *aacUnpacker) finish() {
+	u.open = false
+	u.out.frame(&u.au, u.ts, 0, true)
+}
+
 func (u *aacUnpacker) fail(why fault) {
 	u.au.Discard()
-	u.want = 0
+	u.open = false
 	u.out.broken(why)
 }
 
@@ -63,28 +81,27 @@ func (u *aacUnpacker) unpack(p *packet) error {
 }
 
 // unit takes an access unit of size bytes, or what of it is in this packet, and returns what
-// follows.
+// follows. Fragments stand alone in their packets; their size is the whole unit's (RFC 3640
+// §3.2.3) or, from some, their own.
 func (u *aacUnpacker) unit(p *packet, size int, data []byte, index int64) ([]byte, error) {
-	if u.want > 0 { // further fragments repeat the whole unit's size
-		if p.ts != u.ts || len(data) > u.want {
-			return nil, errBadUnit
-		}
+	switch {
+	case u.open && index > 0 || size > 1<<16:
+		return nil, errBadUnit
+	case u.open:
 		if err := u.au.add(data); err != nil {
 			return nil, err
 		}
-		if u.want -= len(data); u.want == 0 {
-			u.out.frame(&u.au, u.ts, 0, true)
+		if p.marker || u.au.Len() == u.want {
+			u.finish()
 		}
 		return nil, nil
-	}
-	if size == 0 {
+	case size == 0:
 		return data, nil
-	}
-	if size > len(data) {
-		if index > 0 || size > 1<<16 {
+	case size > len(data) || !p.marker && size == len(data):
+		if index > 0 {
 			return nil, errBadUnit
 		}
-		u.ts, u.want = p.ts, size-len(data)
+		u.ts, u.open, u.want = p.ts, true, size
 		return nil, u.au.add(data)
 	}
 	if err := u.au.add(withoutADTS(data[:size])); err != nil {

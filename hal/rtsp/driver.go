@@ -13,7 +13,6 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/headers"
 
 	"github.com/millrace-video/millrace/hal"
-	"github.com/millrace-video/millrace/pool"
 )
 
 // Driver opens RTSP cameras. The zero value works.
@@ -120,17 +119,7 @@ func (o *opening) play(client *gortsplib.Client) (*Source, error) {
 	s := &Source{
 		explainer: o.explainer, client: client, clock: o.opts.Clock, log: o.opts.Log,
 	}
-	arena := o.opts.Arena()
-	for i, f := range found {
-		s.tracks = append(s.tracks, newTrack(s, i, f, pool.NewBuilder(arena)))
-	}
-	s.ref = s.tracks[0]
-	for _, t := range s.tracks {
-		if t.track.Codec.IsVideo() {
-			s.ref = t
-			break
-		}
-	}
+	s.makeTracks(found, o.opts.Arena())
 	if err := o.start(s, desc.BaseURL); err != nil {
 		s.giveBack()
 		return nil, err

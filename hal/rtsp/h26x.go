@@ -99,7 +99,7 @@ func (j *nalJoiner) push(p *packet, lost bool) {
 			j.fail(blame(err))
 		}
 	}
-	if p.marker && !j.markerLie {
+	if p.marker && !j.markerLie && !j.fragment { // no picture ends within a unit
 		j.finish()
 		j.closed = true
 	}

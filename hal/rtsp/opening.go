@@ -14,6 +14,8 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/headers"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
+
+	"github.com/millrace-video/millrace/pool"
 )
 
 const (
@@ -147,6 +149,20 @@ func (o *opening) queue(s *Source) *queueFeed {
 		s.client.OnPacketRTCP(t.media, func(p rtcp.Packet) { f.onRTCP(t, p) })
 	}
 	return f
+}
+
+// makeTracks makes the tracks that were chosen. The first with pictures is the reference.
+func (s *Source) makeTracks(found []offer, arena *pool.Arena) {
+	for i, f := range found {
+		s.tracks = append(s.tracks, newTrack(s, i, f, pool.NewBuilder(arena)))
+	}
+	s.ref = s.tracks[0]
+	for _, t := range s.tracks {
+		if t.track.Codec.IsVideo() {
+			s.ref = t
+			return
+		}
+	}
 }
 
 // assign notes which interleaved channels a track was given.

@@ -138,7 +138,8 @@ type reorder struct {
 	known bool
 	pts   [17]time.Duration // the smallest first
 	n     int
-	last  time.Duration
+	least time.Duration // the last smallest
+	last  time.Duration // the last decoding time
 	begun bool
 }
 
@@ -153,18 +154,19 @@ func (r *reorder) next(pts, interval time.Duration) time.Duration {
 			r.insert(pts - time.Duration(i)*interval)
 		}
 		r.last = pts - time.Duration(r.depth+1)*interval
+		r.least = r.last
 	}
-	if !r.known && pts < r.last && r.depth < 4 {
+	if !r.known && pts < r.least && r.depth < 4 {
 		r.depth++ // an encoder that did not say so reorders
-		r.insert(r.last)
+		r.insert(r.least)
 	}
 	r.insert(pts)
-	dts := r.pts[0]
+	r.least = r.pts[0]
 	for r.n > r.depth {
 		copy(r.pts[:], r.pts[1:r.n])
 		r.n--
 	}
-	r.last = max(dts, r.last)
+	r.last = max(r.least, r.last)
 	return r.last
 }
 
