@@ -74,17 +74,16 @@ func TestFlashesBeginAtWholeSeconds(t *testing.T) {
 }
 
 func TestTheNumberSurvivesLossAndScaling(t *testing.T) { // H7
-	const n = 30
+	const n = 12
 	for _, tc := range []struct{ name, from, scale, codec string }{
 		{"x264 at 60 kbit/s", "640x360", "640:360", "-c:v libx264 -preset ultrafast -b:v 60k"},
 		{"MPEG-4, coarse", "640x360", "640:360", "-c:v mpeg4 -q:v 31"},
 		{"JPEG, coarse", "322x242", "322:242", "-c:v mjpeg -q:v 31"},
-		{"half", "640x360", "320:180", "-c:v mpeg4 -q:v 12"},
 		{"a quarter of 1080p", "1920x1080", "480:270", "-c:v libx264 -preset ultrafast -crf 35"},
 		{"a sixth of 1080p", "1920x1080", "320:180", "-c:v mpeg4 -q:v 4"},
 		{"enlarged", "320x240", "800:600", "-c:v mpeg4 -q:v 8"},
 		{"another shape", "640x360", "320:240", "-c:v mpeg4 -q:v 8"},
-		{"another shape, odd factors", "1280x720", "720:576", "-c:v mpeg4 -q:v 8"},
+		{"another shape, odd factors", "960x540", "720:576", "-c:v mpeg4 -q:v 8"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			src := open(t, fmt.Sprintf("synth://?size=%s&frames=%d&audio=none&pace=fast", tc.from, n), hal.Options{})
