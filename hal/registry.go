@@ -55,8 +55,7 @@ func (r *Registry) Lookup(rawURL string) (SourceDriver, *url.URL, error) {
 
 // parseCause strips the URL, and so its password, from url.Parse's error.
 func parseCause(err error) error {
-	var e *url.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*url.Error](err); ok {
 		if strings.Contains(e.Err.Error(), "userinfo") || strings.Contains(e.Err.Error(), "port") {
 			return errors.New("a special character in user, password, host or port must be written as %XX")
 		}

@@ -28,10 +28,10 @@ type dueQueue struct {
 
 type dueHeap []dueQueue
 
-func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].at < h[j].at }
-func (h dueHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *dueHeap) Push(x any)        { *h = append(*h, x.(dueQueue)) } //nolint:forcetypeassert // heap gives back what it got
+func (h *dueHeap) Len() int           { return len(*h) }
+func (h *dueHeap) Less(i, j int) bool { return (*h)[i].at < (*h)[j].at }
+func (h *dueHeap) Swap(i, j int)      { (*h)[i], (*h)[j] = (*h)[j], (*h)[i] }
+func (h *dueHeap) Push(x any)         { *h = append(*h, x.(dueQueue)) } //nolint:forcetypeassert // heap gives back what it got
 func (h *dueHeap) Pop() any {
 	old := *h
 	last := old[len(old)-1]

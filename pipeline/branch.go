@@ -82,15 +82,11 @@ func (b *branch) loop(ctx context.Context) {
 // reopen opens the stage again, with back-off, or returns false when the channel leaves first.
 func (b *branch) reopen(ctx context.Context, tries *int) bool {
 	for {
-		wait, cancel := context.WithCancel(ctx)
-		stop := context.AfterFunc(b.ch.soft, cancel)
-		err := sleep(wait, b.ch.eng.cfg.Backoff.delay(*tries))
-		stop()
-		cancel()
-		if err != nil && ctx.Err() != nil {
+		b.waitFor(ctx, b.ch.eng.cfg.Backoff.delay(*tries))
+		if ctx.Err() != nil {
 			return false
 		}
-		err = b.ch.openStage(b.stage, b.env())
+		err := b.ch.openStage(ctx, b.stage, b.env())
 		if err == nil {
 			b.run.gapNext = true
 			return true
@@ -100,6 +96,17 @@ func (b *branch) reopen(ctx context.Context, tries *int) bool {
 		}
 		b.note(err)
 		*tries++
+	}
+}
+
+// waitFor sleeps, but not into an exit.
+func (b *branch) waitFor(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	case <-b.ch.soft.Done():
 	}
 }
 

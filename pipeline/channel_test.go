@@ -158,7 +158,6 @@ func (s *take) Close() error {
 type sink struct {
 	name   string
 	nice   int
-	passes bool
 	openIs error
 	onWork func(ctx context.Context, letter string) error
 
@@ -259,11 +258,7 @@ func (r *rig) went() string {
 }
 
 func from(cams ...pipeline.Candidate) pipeline.Origin {
-	var o pipeline.Origin
-	for _, c := range cams {
-		o.Candidates = append(o.Candidates, c)
-	}
-	return o
+	return pipeline.Origin{Candidates: cams}
 }
 
 // wait lets simulated time pass.

@@ -69,15 +69,12 @@ func newHead(ch *assembly) *head {
 }
 
 // loop is the worker: it leaves when ctx is done.
-func (h *head) loop(ctx context.Context) error {
-	for {
-		if h.goOn.pass(ctx) != nil {
-			return nil
-		}
+func (h *head) loop(ctx context.Context) {
+	for h.goOn.pass(ctx) == nil {
 		err := h.session(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return
 		case err == nil:
 			h.goOn.set(false)
 			h.ch.machine.fire(onEnd, "the source came to its end")
@@ -122,8 +119,8 @@ func (h *head) session(ctx context.Context) error {
 			better.close()
 		case errors.As(err, &stage):
 			better.close()
-			if err := h.trunk.restart(ctx, stage, lasted); err != nil {
-				return err
+			if left := h.trunk.restart(ctx, stage, lasted); left != nil {
+				return left
 			}
 		default:
 			better.close()
@@ -140,7 +137,7 @@ func (h *head) runSource(ctx context.Context, o *opened) (*opened, error) {
 	h.begin(o, cancel)
 	probe := h.startProbe(runCtx, o.index, cancel)
 	stream := o.src.Stream()
-	err := h.trunk.begin(runCtx, stream, o.src.Live(), cancel)
+	err := h.trunk.begin(stream, o.src.Live(), cancel)
 	if err == nil {
 		err = guard(func() error { return h.read(runCtx, o.src, stream) })
 	}

@@ -118,8 +118,7 @@ func recovered(err *error) {
 
 // describe is what an operator reads of an error: a panic with the place where it happened.
 func describe(err error) string {
-	var p *pool.PanicError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*pool.PanicError](err); ok {
 		return fmt.Sprintf("%v\n%s", err, p.Stack)
 	}
 	return err.Error()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/millrace-video/millrace/pool"
@@ -34,8 +35,8 @@ func assemble(c *Channel) (_ *assembly, err error) {
 	var undo []func()
 	defer func() {
 		if err != nil {
-			for i := len(undo) - 1; i >= 0; i-- {
-				undo[i]()
+			for _, giveBack := range slices.Backward(undo) {
+				giveBack()
 			}
 		}
 	}()
@@ -50,7 +51,7 @@ func assemble(c *Channel) (_ *assembly, err error) {
 	}
 	undo = append(undo, func() { a.axe(nil); a.leave() })
 	for i, ts := range a.head.trunk.stages {
-		if err := a.openStage(ts.stage, a.head.trunk.env(i)); err != nil {
+		if err := a.openStage(a.hard, ts.stage, a.head.trunk.env(i)); err != nil {
 			return nil, err
 		}
 		undo = append(undo, func() { _ = guard(ts.stage.Close) }) //nolint:errcheck // the failure that led here is reported
@@ -90,9 +91,8 @@ func build(c *Channel, workers *pool.Workers) (*assembly, error) {
 
 // openBranch opens a branch's stage and joins it, unless it is to be asked for.
 func (a *assembly) openBranch(b *branch) error {
-	if err := a.openStage(b.stage, b.env()); err != nil {
-		var at *StageError
-		if errors.As(err, &at) {
+	if err := a.openStage(a.hard, b.stage, b.env()); err != nil {
+		if at, ok := errors.AsType[*StageError](err); ok {
 			at.Stage = b.name
 		}
 		return err
@@ -117,7 +117,8 @@ func (a *assembly) startWorkers() error {
 		if nice := a.head.origin.Nice; nice != 0 {
 			a.renice(t, acquireName, nice)
 		}
-		return a.head.loop(a.soft)
+		a.head.loop(a.soft)
+		return nil
 	}, func(err error) {
 		if err != nil {
 			a.log.Error("acquire worker failed", "channel", a.Name(), "cause", describe(err))
@@ -141,8 +142,8 @@ func (a *assembly) unwind(started int, err error) error {
 }
 
 // openStage opens a stage within the engine's InitTimeout; the error names it.
-func (a *assembly) openStage(s Stage, env Env) error {
-	ctx, cancel := context.WithTimeout(a.hard, a.eng.cfg.InitTimeout)
+func (a *assembly) openStage(ctx context.Context, s Stage, env Env) error {
+	ctx, cancel := context.WithTimeout(ctx, a.eng.cfg.InitTimeout)
 	defer cancel()
 	if err := guard(func() error { return s.Open(ctx, env) }); err != nil {
 		return &StageError{Channel: a.Name(), Stage: s.Name(), Err: err}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -63,7 +64,7 @@ func (t *trunk) takes(s *hal.Stream) (set uint64) {
 
 // begin starts a worker for each stage that the stream needs. A stage that fails cancels the
 // run with a *StageError.
-func (t *trunk) begin(ctx context.Context, s *hal.Stream, live bool, cancel context.CancelCauseFunc) error {
+func (t *trunk) begin(s *hal.Stream, live bool, cancel context.CancelCauseFunc) error {
 	set := t.takes(s)
 	var active []*trunkStage
 	for i, ts := range t.stages {
@@ -92,14 +93,14 @@ func (t *trunk) begin(ctx context.Context, s *hal.Stream, live bool, cancel cont
 	t.active = active
 	t.mu.Unlock()
 	for _, ts := range active {
-		if err := t.start(ctx, ts, cancel); err != nil {
+		if err := t.start(ts, cancel); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *trunk) start(ctx context.Context, ts *trunkStage, cancel context.CancelCauseFunc) error {
+func (t *trunk) start(ts *trunkStage, cancel context.CancelCauseFunc) error {
 	hard := t.ch.hard
 	err := t.ch.workers.GoThread(func(thread *pool.Thread) error {
 		t.ch.prioritise(thread, ts.stage)
@@ -129,7 +130,7 @@ func (t *trunk) push(f hal.Frame) error {
 
 // end drains the stages one after the other and waits until their workers have left.
 func (t *trunk) end() error {
-	var errs []error
+	errs := make([]error, 0, len(t.active))
 	for _, ts := range t.active {
 		ts.run.in.Close()
 		<-ts.done
@@ -173,11 +174,11 @@ func (t *trunk) restart(ctx context.Context, failed *StageError, lasted time.Dur
 				_ = guard(ts.stage.Close) //nolint:errcheck // it has failed already
 				ts.shut = true
 			}
-			if err := sleep(ctx, b.delay(t.tries)); err != nil {
-				return err
+			if left := sleep(ctx, b.delay(t.tries)); left != nil {
+				return left
 			}
 			t.tries++
-			err = t.ch.openStage(ts.stage, t.env(i))
+			err = t.ch.openStage(ctx, ts.stage, t.env(i))
 		}
 		ts.shut = false
 	}
@@ -195,8 +196,8 @@ func (t *trunk) note(ts *trunkStage, err error) {
 func (t *trunk) requestKeyFrame() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i := len(t.active) - 1; i >= 0; i-- {
-		if k, ok := t.active[i].stage.(hal.KeyFramer); ok {
+	for _, ts := range slices.Backward(t.active) {
+		if k, ok := ts.stage.(hal.KeyFramer); ok {
 			k.RequestKeyFrame()
 			return true
 		}
