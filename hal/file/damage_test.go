@@ -344,14 +344,14 @@ func TestGapAfterLoss(t *testing.T) {
 // FuzzFile takes any bytes as a file.
 func FuzzFile(f *testing.F) {
 	for _, d := range damages() {
-		if b := d.content(f); len(b) < 200<<10 {
+		if b := d.content(f); len(b) < 20<<10 {
 			f.Add(b)
 		}
 	}
-	for _, name := range []string{"frag.mp4", "first.mp4", "av1.mp4", "pcm.mov", "slices.h264", "h264.m2ts", "opus.ts"} {
+	for _, name := range []string{"tiny.mp4", "tiny-frag.mp4", "tiny.ts", "tiny.h264", "tiny-hevc.mp4", "tiny.265", "av1.mp4"} {
 		b, err := os.ReadFile(media(f, name))
 		require.NoError(f, err)
-		f.Add(b[:min(len(b), 100<<10)])
+		f.Add(b[:min(len(b), 32<<10)])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_, err := playContent(t, b, 5000)

@@ -90,6 +90,12 @@ var recipes = map[string]string{
 	"long.ts":       "-i IN(long.mp4) -c copy",
 	"long.h264":     "-i IN(long.mp4) -an -c copy -bsf:v h264_mp4toannexb -f h264",
 	"avsync.mp4":    "-f lavfi -i testsrc2=size=160x120:rate=25:duration=1 -f lavfi -i sine=sample_rate=48000:duration=1.5 -c:v libx264 -preset ultrafast -threads 1 " + aac,
+	"tiny.mp4":      "-f lavfi -i testsrc2=size=64x48:rate=10:duration=0.6 -f lavfi -i sine=sample_rate=8000:duration=0.6 -c:v libx264 -threads 1 -g 3 -bf 1 -c:a aac -b:a 16k -movflags +faststart",
+	"tiny-frag.mp4": "-i IN(tiny.mp4) -c copy -movflags +frag_keyframe+empty_moov",
+	"tiny.ts":       "-i IN(tiny.mp4) -c copy",
+	"tiny.h264":     "-i IN(tiny.mp4) -an -c copy -bsf:v h264_mp4toannexb -f h264",
+	"tiny-hevc.mp4": "-f lavfi -i testsrc2=size=64x64:rate=10:duration=0.6 -c:v libx265 -x265-params log-level=none:keyint=3:bframes=1:pools=1:frame-threads=1:info=0",
+	"tiny.265":      "-i IN(tiny-hevc.mp4) -c copy -bsf:v hevc_mp4toannexb -f hevc",
 	"big.mp4":       "-f lavfi -i testsrc2=size=320x240:rate=25:duration=1 -c:v libx264 -qp 1 -preset ultrafast -threads 1",
 }
 

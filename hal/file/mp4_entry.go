@@ -332,21 +332,7 @@ func decoderConfig(p []byte) (kind byte, config []byte) {
 		}
 		switch tag {
 		case 3: // ES_Descriptor: what it holds follows
-			skip := 3
-			if len(rest) < skip {
-				return kind, nil
-			}
-			flags := rest[2]
-			if flags&0x80 != 0 {
-				skip += 2
-			}
-			if flags&0x40 != 0 && len(rest) > skip {
-				skip += 1 + int(rest[skip])
-			}
-			if flags&0x20 != 0 {
-				skip += 2
-			}
-			p = rest[min(skip, len(rest)):]
+			p = rest[min(esHeader(rest), len(rest)):]
 		case 4: // DecoderConfigDescriptor, and what it holds
 			if len(rest) < 13 {
 				return kind, nil
@@ -359,4 +345,23 @@ func decoderConfig(p []byte) (kind byte, config []byte) {
 		}
 	}
 	return kind, nil
+}
+
+// esHeader is how long the fixed part of an ES_Descriptor is.
+func esHeader(p []byte) int {
+	n := 3
+	if len(p) < n {
+		return n
+	}
+	flags := p[2]
+	if flags&0x80 != 0 {
+		n += 2
+	}
+	if flags&0x40 != 0 && len(p) > n {
+		n += 1 + int(p[n])
+	}
+	if flags&0x20 != 0 {
+		n += 2
+	}
+	return n
 }

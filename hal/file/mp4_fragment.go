@@ -269,19 +269,26 @@ func (m *mp4) trun(b box, d defaults, base int64, follows bool) (run, error) {
 	if n.flags&trunFirst != 0 {
 		n.first = be32(p)
 	}
+	n.entries = b.body + head
+	err = n.bound(b, m.size)
+	return n, err
+}
+
+// bound makes sure that there is room for what a run counts.
+func (n *run) bound(b box, size int64) error {
+	const where = "moof/traf/trun"
 	for _, bit := range [...]uint32{trunDuration, trunSize, trunFlags, trunOffset} {
 		if n.flags&bit != 0 {
 			n.width += 4
 		}
 	}
-	n.entries = b.body + head
 	if room := b.end - n.entries; n.width > 0 && int64(n.count) > room/int64(n.width) {
-		return n, damaged(b.start, where, adviceRemux, "%d samples, there is room for %d", n.count, room/int64(n.width))
+		return damaged(b.start, where, adviceRemux, "%d samples, there is room for %d", n.count, room/int64(n.width))
 	}
-	if n.flags&trunSize == 0 && n.count > 0 && (d.size == 0 || int64(n.count) > m.size/int64(d.size)) {
-		return n, damaged(b.start, where, adviceRemux, "%d samples of %d bytes each", n.count, d.size)
+	if n.flags&trunSize == 0 && n.count > 0 && (n.size == 0 || int64(n.count) > size/int64(n.size)) {
+		return damaged(b.start, where, adviceRemux, "%d samples of %d bytes each", n.count, n.size)
 	}
-	return n, nil
+	return nil
 }
 
 // lookRuns is how many samples are looked at for offsets below zero.

@@ -112,7 +112,7 @@ func (o *order) count(codec hal.Codec, slice []byte) (count int64, resets, ok bo
 	if codec == hal.H265 {
 		kind := slice[0] >> 1 & 0x3f
 		r.load(slice[2:])
-		reference = slice[1]&7 == 1 && (kind > 14 || kind&1 == 1) && (kind < 6 || kind > 9)
+		reference = reference265(kind, slice[1]&7)
 		resets = kind >= 16 && kind <= 20 // BLA and IDR
 		o.lead265(&r, kind)
 		if kind == 19 || kind == 20 {
@@ -123,16 +123,7 @@ func (o *order) count(codec hal.Codec, slice []byte) (count int64, resets, ok bo
 		r.load(slice[1:])
 		reference = slice[0]&0x60 != 0
 		resets = slice[0]&0x1f == 5
-		r.ue() // first_mb_in_slice
-		r.ue() // slice_type
-		r.ue() // pic_parameter_set_id
-		if o.layout.colour {
-			r.u(2)
-		}
-		r.u(o.layout.frameNum)
-		if resets {
-			r.ue() // idr_pic_id
-		}
+		o.lead264(&r, resets)
 	}
 	lsb := int64(r.u(o.layout.pocLSB))
 	if r.short {
@@ -146,6 +137,20 @@ func (o *order) count(codec hal.Codec, slice []byte) (count int64, resets, ok bo
 		o.msb, o.lsb = msb, lsb
 	}
 	return msb + lsb, resets, true
+}
+
+// lead264 skips to the count in an H.264 slice header (7.3.3).
+func (o *order) lead264(r *bitReader, idr bool) {
+	r.ue() // first_mb_in_slice
+	r.ue() // slice_type
+	r.ue() // pic_parameter_set_id
+	if o.layout.colour {
+		r.u(2)
+	}
+	r.u(o.layout.frameNum)
+	if idr {
+		r.ue() // idr_pic_id
+	}
 }
 
 // lead265 skips to the count in an H.265 slice header (7.3.6.1).
@@ -163,6 +168,12 @@ func (o *order) lead265(r *bitReader, kind byte) {
 	if o.layout.colour {
 		r.u(2)
 	}
+}
+
+// reference265 says whether the counts that follow build on a picture's (prevTid0Pic): one of
+// the lowest layer that others refer to and that is never skipped.
+func reference265(kind, layer byte) bool {
+	return layer == 1 && (kind > 14 || kind&1 == 1) && (kind < 6 || kind > 9)
 }
 
 // carry reckons the upper part of a count from that of the reference picture before.

@@ -27,14 +27,10 @@ func set(t *hal.Track, class nalClass) *[]byte {
 
 // complete says whether a decoder knows all it must know before the first picture.
 func complete(t *hal.Track) bool {
-	switch t.Codec {
-	case hal.H264:
-		return t.SPS != nil && t.PPS != nil
-	case hal.H265:
-		return t.VPS != nil && t.SPS != nil && t.PPS != nil
-	default:
+	if t.Codec != hal.H264 && t.Codec != hal.H265 {
 		return true
 	}
+	return t.SPS != nil && t.PPS != nil && (t.VPS != nil || t.Codec == hal.H264)
 }
 
 // adopt makes a parameter set the track's own, where it replaces the one that is there. A set

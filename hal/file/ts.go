@@ -229,17 +229,11 @@ func (d *ts) consume(ctx context.Context, p []byte) (bool, error) {
 	body := payload(p)
 	switch {
 	case pid == 0:
-		if s := d.pat.feed(body, starts); s != nil && d.program == nil {
-			if m, ok := association(s); ok {
-				d.mapPID = m
-			}
-		}
+		d.associate(d.pat.feed(body, starts))
 		return true, nil
 	case pid == d.mapPID:
-		if s := d.pmt.feed(body, starts); s != nil {
-			if program, ok := programMap(s); ok {
-				d.remap(program)
-			}
+		if program, ok := programMap(d.pmt.feed(body, starts)); ok {
+			d.remap(program)
 		}
 		return true, nil
 	case d.byPID[pid] == 0 || len(body) == 0:
@@ -253,6 +247,18 @@ func (d *ts) consume(ctx context.Context, p []byte) (bool, error) {
 		e.breaks()
 		return true, nil
 	}
+	return d.carry(ctx, e, p, body)
+}
+
+func (d *ts) associate(s []byte) {
+	if m, ok := association(s); ok && d.program == nil {
+		d.mapPID = m
+	}
+}
+
+// carry takes a packet of an elementary stream.
+func (d *ts) carry(ctx context.Context, e *elementary, p, body []byte) (bool, error) {
+	starts := p[1]&0x40 != 0
 	lost, again := e.continuity(p[3]&15, p)
 	if again {
 		return true, nil

@@ -57,12 +57,7 @@ func newElementary(l listed, lender *lender) *elementary {
 
 // known says whether a decoder could begin.
 func (e *elementary) known() bool {
-	switch e.codec {
-	case hal.AAC:
-		return e.started && e.track.AudioConfig != nil
-	default:
-		return e.started && complete(&e.track)
-	}
+	return e.started && complete(&e.track) && (e.codec != hal.AAC || e.track.AudioConfig != nil)
 }
 
 func (e *elementary) rewind() {

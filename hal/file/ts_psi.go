@@ -66,7 +66,7 @@ func crc32MPEG(p []byte) uint32 {
 
 // association finds the first program's map.
 func association(s []byte) (pid uint16, ok bool) {
-	if s[0] != 0 {
+	if len(s) < 12 || s[0] != 0 {
 		return 0, false
 	}
 	for p := s[8 : len(s)-4]; len(p) >= 4; p = p[4:] {
@@ -87,7 +87,7 @@ type listed struct {
 
 // programMap returns the elementary streams of a program.
 func programMap(s []byte) ([]listed, bool) {
-	if s[0] != 2 || len(s) < 16 {
+	if len(s) < 16 || s[0] != 2 {
 		return nil, false
 	}
 	skip := 12 + int(be16(s[10:])&0xfff)
