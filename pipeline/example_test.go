@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace-video/millrace/hal"
 	"github.com/millrace-video/millrace/hal/rtsp"
+	"github.com/millrace-video/millrace/hal/soft"
 	"github.com/millrace-video/millrace/hal/synth"
 	"github.com/millrace-video/millrace/pipeline"
 	"github.com/millrace-video/millrace/stages/acquire"
@@ -26,7 +27,7 @@ func Example() {
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a temporary directory
 
-	reg := hal.NewRegistry(rtsp.Driver{}, synth.Driver{}) // in order of preference
+	reg := hal.NewRegistry(rtsp.Driver{}, soft.Driver{}, synth.Driver{}) // in order of preference
 	eng := pipeline.NewEngine(pipeline.Config{Logger: log})
 	server := send.NewServer(send.Config{Listen: "127.0.0.1:0", Logger: log})
 	if err := server.Start(); err != nil {
