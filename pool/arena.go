@@ -58,7 +58,7 @@ func NewArena(cfg ArenaConfig) *Arena {
 	if cfg.Max <= 0 {
 		cfg.Max = 64 << 20
 	}
-	return &Arena{max: cfg.Max, size: cfg.Chunk, untilCut: trimEvery, freed: make(chan struct{}, 1)}
+	return &Arena{max: cfg.Max, size: min(cfg.Chunk, cfg.Max), untilCut: trimEvery, freed: make(chan struct{}, 1)}
 }
 
 // Freed receives after a chunk or the last frame on loan came home: whoever was refused with
@@ -93,13 +93,13 @@ func (a *Arena) fit(n int) error {
 	if a.cur != nil && len(a.cur.memory)-a.cur.used >= n {
 		return nil
 	}
+	if old := a.cur; old != nil { // first: it may be the chunk that comes home to be taken again
+		a.cur = nil
+		a.close(old)
+	}
 	next, err := a.take(n)
 	if err != nil {
 		return err
-	}
-	if old := a.cur; old != nil {
-		a.cur = nil
-		a.close(old)
 	}
 	a.cur = next
 	return nil
@@ -112,7 +112,7 @@ func (a *Arena) take(n int) (*chunk, error) {
 		return nil, fmt.Errorf("%w: a frame of %d bytes, limit %d", ErrArenaFull, n, a.max)
 	}
 	for a.size < n {
-		a.size *= 2
+		a.size = min(2*a.size, a.max)
 	}
 	a.trim()
 	for len(a.free) > 0 {

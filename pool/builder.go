@@ -55,6 +55,10 @@ func (b *Builder) move(n int) error {
 	a := b.arena
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if b.chunk != nil && b.n == 0 { // first: it may be the chunk that comes home to be taken again
+		a.close(b.chunk)
+		b.chunk = nil
+	}
 	next, err := a.take(b.n + n)
 	if err != nil {
 		return err

@@ -196,6 +196,29 @@ func TestArenaLimit(t *testing.T) {
 	require.Error(t, err)
 }
 
+func TestAnArenaOfOneChunkIsUsedAgain(t *testing.T) {
+	a := pool.NewArena(pool.ArenaConfig{Chunk: 64, Max: 100})
+	for range 100 {
+		b, err := a.Get(60)
+		require.NoError(t, err)
+		_, err = a.Get(60)
+		require.ErrorIs(t, err, pool.ErrArenaFull)
+		b.Release()
+	}
+	b, err := a.Get(90)
+	require.NoError(t, err, "a chunk may grow up to the limit")
+	b.Release()
+	w := pool.NewBuilder(pool.NewArena(pool.ArenaConfig{Chunk: 64, Max: 100}))
+	defer w.Close()
+	for range 100 {
+		_, err := w.Grow(90)
+		require.NoError(t, err)
+		b, err := w.Finish()
+		require.NoError(t, err)
+		b.Release()
+	}
+}
+
 func TestArenaGivesBackWhatABurstNeeded(t *testing.T) {
 	a := pool.NewArena(pool.ArenaConfig{Chunk: 1 << 10})
 	var burst []pool.Buffer
