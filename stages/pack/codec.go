@@ -27,7 +27,7 @@ const (
 )
 
 // entry says how MP4 holds a track: its sample entry and its time scale.
-func entry(t *hal.Track, key []byte) (codecs.Codec, uint32, error) {
+func entry(t *hal.Track, key []byte) (codecs.Codec, uint32, error) { //nolint:ireturn // as mediacommon wants it
 	switch t.Codec {
 	case hal.H264, hal.H265, hal.AV1:
 		c, err := interEntry(t, key)

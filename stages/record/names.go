@@ -144,8 +144,7 @@ func explain(path string, err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		advice = ": make the directory, or record elsewhere"
 	}
-	var at *fs.PathError
-	if errors.As(err, &at) {
+	if at, ok := errors.AsType[*fs.PathError](err); ok {
 		path, err = at.Path, at.Err
 	}
 	return fmt.Errorf("record to %s: %w%s", path, err, advice)

@@ -10,9 +10,12 @@ import (
 	"github.com/millrace-video/millrace/stages/pack"
 )
 
-// maxEarly is how many frames of sound wait for the opening key frame: that is how far sound
-// may run ahead of its picture. The oldest go first.
-const maxEarly = 256
+// Sound that waits for the opening key frame: as far as sound may run ahead of its picture, and
+// as many frames at most. The oldest go first.
+const (
+	longestLead = 2 * time.Second
+	maxEarly    = 256
+)
 
 // await looks for the frame to begin a file with.
 func (r *Recorder) await(f hal.Frame) error {
@@ -28,12 +31,15 @@ func (r *Recorder) await(f hal.Frame) error {
 		r.skip(f)
 		return nil
 	}
-	if len(r.early) == maxEarly {
-		r.skip(r.early[0])
-		copy(r.early, r.early[1:])
-		r.early = r.early[:maxEarly-1]
-	}
 	r.early = append(r.early, f)
+	old := 0
+	for len(r.early)-old > maxEarly || f.Stamp.DTS-r.early[old].Stamp.DTS > longestLead {
+		r.skip(r.early[old])
+		old++
+	}
+	rest := copy(r.early, r.early[old:])
+	clear(r.early[rest:])
+	r.early = r.early[:rest]
 	return nil
 }
 
@@ -140,7 +146,7 @@ func (r *Recorder) add(f hal.Frame) error {
 		r.abandon()
 		return fmt.Errorf("record: %w", err)
 	}
-	if s.packer.Ready(r.cfg.FragmentDuration) {
+	if s.packer.Ready(r.fragment()) {
 		return r.write(s.packer.Cut())
 	}
 	return nil

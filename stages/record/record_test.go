@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -100,6 +101,24 @@ func TestTheOpeningKeyFrameIsNeverLost(t *testing.T) { // R3
 	}
 }
 
+func TestSoundDoesNotWaitForAPictureWithoutEnd(t *testing.T) {
+	c := pictures(t, true)
+	g := recorder(t, record.Config{})
+	for range 10 {
+		g.feed(c, func(_ int, u packtest.Unit) bool { return u.Track == 1 })
+		g.offset += 3 * time.Second
+	}
+	require.Less(t, g.arena.Stats().Held, 100, "two seconds of sound")
+	g.offset = 0
+	for range 1000 {
+		f := g.frame(c, 0)
+		f.Track = 1
+		require.NoError(t, g.r.Work(t.Context(), f))
+	}
+	require.Equal(t, 256, g.arena.Stats().Held, "where its time stands still")
+	require.Empty(t, g.close())
+}
+
 func TestSoundAndPictureStayAsFarApartAsTheyWere(t *testing.T) { // R5
 	c := pictures(t, true)
 	for _, late := range []time.Duration{0, 7 * time.Millisecond, 40 * time.Millisecond, 333 * time.Millisecond} {
@@ -112,7 +131,7 @@ func TestSoundAndPictureStayAsFarApartAsTheyWere(t *testing.T) { // R5
 			files := g.close()
 			for _, p := range packtest.Probe(t, files[0]) {
 				if p.Track == 1 {
-					require.EqualValues(t, (late*48000 + time.Second/2)/time.Second, p.DTS, "in samples")
+					require.EqualValues(t, (late*48000+time.Second/2)/time.Second, p.DTS, "in samples")
 					break
 				}
 			}
@@ -227,20 +246,32 @@ func TestAFragmentIsWrittenEverySecond(t *testing.T) { // R2, R3
 
 func TestWhatCameWithOneWakingIsWrittenWithIt(t *testing.T) { // R2
 	c := pictures(t, false)
-	g := recorder(t, record.Config{})
-	batch := func(from, to int) uint64 {
-		for i := from; i < to; i++ {
-			require.NoError(t, g.r.Work(t.Context(), g.frame(c, i)))
+	synctest.Test(t, func(t *testing.T) {
+		g := recorder(t, record.Config{})
+		at := 0
+		batch := func(n int) uint64 {
+			for range n {
+				require.NoError(t, g.r.Work(t.Context(), g.frame(c, at)))
+				at++
+			}
+			require.NoError(t, g.r.EndBatch(t.Context()))
+			return g.stats().Frames
 		}
-		require.NoError(t, g.r.EndBatch(t.Context()))
-		return g.stats().Frames
-	}
-	require.EqualValues(t, 19, batch(0, 20), "a waking of 0.8 s; the last frame waits to learn how long it lasts")
-	for i := 20; i < 40; i++ {
-		require.EqualValues(t, 19, batch(i, i+1), "woken for every frame: a fragment a second")
-	}
-	require.Greater(t, batch(40, 50), uint64(39))
-	g.close()
+		wait := func(d time.Duration) { <-time.After(d) }
+
+		require.EqualValues(t, 19, batch(20), "the last frame waits to learn how long it lasts")
+		for range 20 {
+			wait(40 * time.Millisecond)
+			require.EqualValues(t, 19, batch(1), "woken for every frame: a fragment a second")
+		}
+		wait(time.Second)
+		require.EqualValues(t, 53, batch(14), "a waking in two batches")
+		require.EqualValues(t, 53, batch(4), "the second is too short for a fragment of its own")
+		wait(time.Second)
+		require.EqualValues(t, 74, batch(17), "and is written with the next waking")
+		require.EqualValues(t, 4, g.stats().Fragments)
+		g.close()
+	})
 }
 
 func TestTooLongAGroupIsEndedOnRequest(t *testing.T) { // R3

@@ -31,7 +31,10 @@ type Recorder struct {
 	moof   [8]byte // what a fragment begins with, once it is written
 	said   map[string]bool
 
-	batched time.Duration // DTS of the lead at the end of the last batch
+	ranAt   int64         // clock at the end of the last batch
+	ranTo   time.Duration // DTS of the lead then
+	wokenAt time.Duration // DTS of the lead when the recorder was last woken
+	seldom  bool          // much came with one waking
 
 	recorded time.Duration // of files that are closed
 	past     uint64        // tracks, as bits, that have reached Config.Duration
@@ -125,17 +128,34 @@ const longestHole = time.Second
 
 // EndBatch implements pipeline.EndBatch: a recorder that is woken seldom writes what came with
 // one waking, so that a killed program loses little more than what was still in the queue.
+// Batches that follow each other at once came with one waking.
 func (r *Recorder) EndBatch(context.Context) error {
 	if r.seg == nil {
 		return nil
 	}
+	now := r.clock.Mono()
+	if now-r.ranAt > int64(oneWaking) {
+		r.wokenAt = r.ranTo
+	}
+	r.ranAt, r.ranTo = now, r.seg.last
 	some := r.cfg.FragmentDuration / 4
-	came := r.seg.last - r.batched
-	r.batched = r.seg.last
-	if came < some || !r.seg.packer.Ready(some) {
+	r.seldom = r.ranTo-r.wokenAt >= some
+	if !r.seldom || !r.seg.packer.Ready(some) {
 		return nil
 	}
 	return r.write(r.seg.packer.Cut())
+}
+
+// oneWaking is how long after the end of a batch the next one may end that came with it.
+const oneWaking = 30 * time.Millisecond
+
+// fragment is how much is written at a time. Where it comes in long batches a fragment waits
+// for the end of its batch rather than to leave a rest for the next.
+func (r *Recorder) fragment() time.Duration {
+	if r.seldom {
+		return r.cfg.FragmentDuration * 5 / 4
+	}
+	return r.cfg.FragmentDuration
 }
 
 // Flush implements pipeline.Stage: the file is finished.

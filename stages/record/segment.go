@@ -135,7 +135,6 @@ func (r *Recorder) abandon() {
 	}
 }
 
-
 // takeBack cuts a file to what is whole of it, and removes it where nothing is. A device or a
 // pipe stays as it is.
 func takeBack(f *os.File, size int64) error {

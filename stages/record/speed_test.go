@@ -87,6 +87,7 @@ func BenchmarkRecord(b *testing.B) {
 
 // clean keeps the disk from filling up.
 func clean(b *testing.B, r *record.Recorder) {
+	b.Helper()
 	b.StopTimer()
 	s, _ := r.Stats().(record.Stats)
 	files, err := filepath.Glob(filepath.Join(filepath.Dir(s.File), "*"))
