@@ -41,7 +41,7 @@ func TestFramesAreFfprobes(t *testing.T) {
 		{"h265.mp4", true},
 		{"hev1.mp4", true},
 		{"opus.mp4", true},
-		{"av1.mp4", false}, // ours come without the temporal delimiter
+		{"av1.mp4", true},
 		{"mjpeg.mp4", true},
 		{"jpeg.mov", true},
 		{"pcmbe.mov", true},
