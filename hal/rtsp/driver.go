@@ -22,6 +22,8 @@ type Driver struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Timeout bounds the opening, from the first connection to the last parameter set. Default 9 s.
 	Timeout time.Duration
+	// FirstWait is how long the first packet may take. Default 8 s.
+	FirstWait time.Duration
 }
 
 // Name implements hal.Driver.
@@ -49,6 +51,9 @@ func (d Driver) Open(ctx context.Context, u *url.URL, opts hal.Options) (hal.Sou
 	if d.Timeout == 0 {
 		d.Timeout = 9 * time.Second
 	}
+	if d.FirstWait == 0 {
+		d.FirstWait = firstWait
+	}
 	bounded, cancel := context.WithTimeout(ctx, d.Timeout)
 	defer cancel()
 
@@ -58,7 +63,7 @@ func (d Driver) Open(ctx context.Context, u *url.URL, opts hal.Options) (hal.Sou
 		return src, nil
 	}
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("%s: %w", x.name, context.Cause(ctx))
+		return nil, context.Cause(ctx)
 	}
 	if bounded.Err() != nil && !errors.Is(err, errRedirects) {
 		err = fmt.Errorf("%w: %w within %v", err, context.DeadlineExceeded, d.Timeout)
@@ -92,7 +97,7 @@ func (o *opening) open(ctx context.Context) (*Source, error) {
 	s, err := o.play(client)
 	if err != nil {
 		client.Close()
-		return nil, err
+		return nil, because(err, client)
 	}
 	if err := s.await(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -117,7 +122,7 @@ func (o *opening) play(client *gortsplib.Client) (*Source, error) {
 		return nil, fmt.Errorf("%w: no track of a known codec (%v)", hal.ErrUnsupported, left)
 	}
 	s := &Source{
-		explainer: o.explainer, client: client, clock: o.opts.Clock, log: o.opts.Log,
+		explainer: o.explainer, firstWait: o.driver.FirstWait, client: client, clock: o.opts.Clock, log: o.opts.Log,
 	}
 	s.makeTracks(found, o.opts.Arena())
 	if err := o.start(s, desc.BaseURL); err != nil {

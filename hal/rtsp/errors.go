@@ -8,7 +8,10 @@ import (
 	"net"
 	"os"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
+	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
 
@@ -61,8 +64,37 @@ func (x explainer) explain(err error) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
 		text = "the connection was closed (" + text + ")"
 	}
-	e.text = x.name + ": " + text
+	e.text = printable(text)
 	return e
+}
+
+// printable bounds a text and takes out what would garble a log.
+func printable(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
+	if len(text) > maxText {
+		text = text[:maxText] + "…"
+	}
+	return text
+}
+
+// maxText bounds an error's text: what a camera says may be part of it.
+const maxText = 600
+
+// because adds to an error of a connection that gortsplib closed what it closed it for.
+func because(err error, client *gortsplib.Client) error {
+	if !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	cause := client.Wait()
+	if cause == nil || errors.Is(cause, net.ErrClosed) {
+		return err
+	}
+	return fmt.Errorf("%w (%w)", cause, err)
 }
 
 // status says what an RTSP status code means.

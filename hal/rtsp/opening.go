@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
@@ -21,6 +22,11 @@ import (
 const (
 	// maxRedirects bounds the connections of one opening.
 	maxRedirects = 5
+	// inactivity is when gortsplib takes a connection for dead. The context of the opening and
+	// the watch for stalls act before.
+	inactivity = 20 * time.Second
+	// writeWait bounds the writing of a request or a report.
+	writeWait = 5 * time.Second
 	// udpBuffer is the socket buffer asked for: a key frame comes faster than it is read.
 	udpBuffer = 1 << 20
 )
@@ -39,8 +45,8 @@ func (o *opening) newClient() (*gortsplib.Client, error) {
 		Scheme:            o.target.url.Scheme,
 		Host:              o.target.url.Host,
 		Protocol:          &protocol,
-		ReadTimeout:       o.driver.Timeout,
-		WriteTimeout:      o.driver.Timeout,
+		ReadTimeout:       inactivity,
+		WriteTimeout:      writeWait,
 		UserAgent:         "millrace",
 		DialContext:       o.dial,
 		DialTLSContext:    o.dialTLS,

@@ -2,11 +2,9 @@ package rtsp
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,10 +42,11 @@ type feed interface {
 
 // Source is an RTSP session that plays.
 type Source struct {
-	client *gortsplib.Client
-	clock  *hal.Clock
-	log    *slog.Logger
-	feed   feed
+	client    *gortsplib.Client
+	clock     *hal.Clock
+	log       *slog.Logger
+	feed      feed
+	firstWait time.Duration
 	explainer
 
 	tracks []*track
@@ -158,10 +157,7 @@ func (s *Source) advance(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return err
 		}
-		if errors.Is(err, net.ErrClosed) { // by gortsplib, which knows why
-			err = errors.Join(s.client.Wait(), err)
-		}
-		return s.explain(err)
+		return fmt.Errorf("%s: %w", s.name, s.explain(because(err, s.client)))
 	}
 	if s.allEnded() {
 		return io.EOF
@@ -180,7 +176,7 @@ func (s *Source) allEnded() bool {
 
 // stalled says whether nothing came for too long.
 func (s *Source) stalled(now int64) error {
-	wait, since, what := firstWait, s.opened, "no packet came at all"
+	wait, since, what := s.firstWait, s.opened, "no packet came at all"
 	switch {
 	case s.last == 0:
 	case s.ref.started || s.ref.track.Codec.IsVideo() && now-s.first < int64(keyWait):

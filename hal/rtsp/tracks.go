@@ -39,7 +39,9 @@ func offers(desc *description.Session, sdp []byte) (taken []offer, left []string
 		}
 		o, ok := choose(m, section)
 		if !ok || len(taken) == maxTracks {
-			left = append(left, names(m, section))
+			if len(left) < maxTracks {
+				left = append(left, names(m, section))
+			}
 			continue
 		}
 		taken = append(taken, o)
