@@ -27,7 +27,7 @@ func TestFormatChanges(t *testing.T) {
 			b, err := os.ReadFile(media(t, tc.second))
 			require.NoError(t, err)
 			one, two := played(t, tc.first), played(t, tc.second)
-			joined := append(a, b...)
+			joined := bytes.Join([][]byte{a, b}, nil)
 			src, err := file.OpenContent(t.Context(), bytes.NewReader(joined), int64(len(joined)), "file:x?pace=fast&loop=2", hal.Options{})
 			require.NoError(t, err)
 			all, frames, err := play(t, src)
