@@ -27,6 +27,7 @@ var errNotReading = errors.New("client does not read its answers")
 // room.
 type link struct {
 	net.Conn
+	tcp     *net.TCPConn
 	raw     syscall.RawConn
 	clock   *hal.Clock
 	workers *pool.Workers
@@ -59,7 +60,7 @@ func newLink(c *net.TCPConn, s *Server, onClose func()) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &link{Conn: c, raw: raw, clock: s.cfg.Clock, workers: s.workers, onClose: onClose}
+	l := &link{Conn: c, tcp: c, raw: raw, clock: s.cfg.Clock, workers: s.workers, onClose: onClose}
 	l.out.limit, l.wait.limit = s.cfg.ReaderBytes, s.cfg.ReaderBytes
 	l.try = func(fd uintptr) bool { l.write(fd); return true }
 	l.drain = l.drainMore
@@ -178,7 +179,7 @@ func (l *link) flush(patience time.Duration) (stuck bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.flushLocked()
-	return l.refused && l.clock.Mono()-l.since > int64(patience)
+	return l.err == nil && l.refused && l.clock.Mono()-l.since > int64(patience)
 }
 
 func (l *link) flushLocked() {
@@ -239,7 +240,8 @@ func (l *link) write(fd uintptr) (done bool) {
 	return true
 }
 
-// fail ends the connection. The caller holds mu.
+// fail ends the connection: gortsplib reads its end and closes it. (Close itself would wait for
+// the very write that failed.) The caller holds mu.
 func (l *link) fail(err error) {
 	if l.err == nil {
 		if err == nil {
@@ -247,6 +249,6 @@ func (l *link) fail(err error) {
 		}
 		l.err = err
 		l.out.clear()
-		_ = l.Conn.Close() //nolint:errcheck // gortsplib notices and closes the rest
+		_ = l.tcp.CloseRead() //nolint:errcheck // it is broken already
 	}
 }

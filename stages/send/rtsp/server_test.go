@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os/exec"
 	"testing"
 	"time"
@@ -122,4 +123,136 @@ func TestFFmpegPlaysEveryPicture(t *testing.T) {
 			consecutive(t, numbers)
 		})
 	}
+}
+
+func TestGStreamerPlaysEveryPicture(t *testing.T) {
+	for _, transport := range []string{"tcp", "udp"} {
+		t.Run(transport, func(t *testing.T) {
+			r := newRig(t, rtsp.Config{})
+			r.camera("gate", "synth://?size=320x240&rate=25&gop=25")
+			const w, h, n = 320, 240, 40
+			cmd := exec.CommandContext(t.Context(), tool(t, "gst-launch-1.0", "gstreamer1.0-tools"), "-q",
+				"rtspsrc", "location="+r.url("gate"), "protocols="+transport, "!", "rtph264depay", "!", "h264parse", "!", "avdec_h264", "!",
+				"videoconvert", "!", "video/x-raw,format=GRAY8", "!", "identity", fmt.Sprint("eos-after=", n+1), "!", "fdsink")
+			var said bytes.Buffer
+			cmd.Stderr = &said
+			out, err := cmd.Output()
+			require.NoError(t, err, said.String())
+			require.Len(t, out, n*w*h)
+			var numbers []uint32
+			for ; len(out) > 0; out = out[w*h:] {
+				number, ok := synth.ReadNumber(out, w, w, h)
+				require.True(t, ok)
+				numbers = append(numbers, number)
+			}
+			consecutive(t, numbers)
+		})
+	}
+}
+
+func stats(ch *pipeline.Channel) (own rtsp.MountStats, frames uint64) {
+	for _, s := range ch.Status().Stages {
+		if m, ok := s.Stats.(rtsp.MountStats); ok {
+			return m, s.Frames
+		}
+	}
+	return own, 0
+}
+
+// eventually waits until a condition holds that another goroutine brings about.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	require.Eventually(t, holds, time.Minute, 5*time.Millisecond, what)
+}
+
+func TestNobodyWatchingCostsNothing(t *testing.T) {
+	r := newRig(t, rtsp.Config{})
+	ch := r.camera("gate", "synth://?size=160x112&rate=50&gop=10")
+	eventually(t, "the camera runs", func() bool { return ch.Status().Stages[0].Frames > 50 })
+	_, frames := stats(ch)
+	require.Zero(t, frames, "frames reach a branch that nobody watches")
+
+	p := dial(t, r.server.Addr().String())
+	p.watch(r.url("gate"), 0, 1)
+	p.pictures(20)
+	own, _ := stats(ch)
+	require.Equal(t, 1, own.Readers)
+	require.Equal(t, 200, p.ask("TEARDOWN", r.url("gate")).status)
+	eventually(t, "the player is gone", func() bool { own, _ := stats(ch); return own.Readers == 0 })
+	// Nothing is pushed once the branch has left the tee: what is pushed is done after a while.
+	eventually(t, "the queue is empty", func() bool { return ch.Status().Queues[0].Depth == 0 })
+	pushed := ch.Status().Queues[0].Pushed
+	before := ch.Status().Stages[0].Frames
+	eventually(t, "the camera runs on", func() bool { return ch.Status().Stages[0].Frames > before+50 })
+	require.Equal(t, pushed, ch.Status().Queues[0].Pushed, "frames go on to come")
+}
+
+func TestADescribeAloneKeepsNothingRunning(t *testing.T) {
+	r := newRig(t, rtsp.Config{})
+	ch := r.camera("gate", "synth://?size=160x112&rate=50&gop=10")
+	p := dial(t, r.server.Addr().String())
+	a := p.ask("DESCRIBE", r.url("gate"))
+	require.Equal(t, 200, a.status)
+	require.Contains(t, a.body, "sprop-parameter-sets=")
+	pushed := ch.Status().Queues[0].Pushed
+	before := ch.Status().Stages[0].Frames
+	eventually(t, "the camera runs on", func() bool { return ch.Status().Stages[0].Frames > before+50 })
+	require.Equal(t, pushed, ch.Status().Queues[0].Pushed)
+}
+
+func TestAPlayerStartsAtTheLastKeyFrameAtOnce(t *testing.T) {
+	for _, others := range []int{0, 1} {
+		t.Run(fmt.Sprintf("while %d watch", others), func(t *testing.T) {
+			r := newRig(t, rtsp.Config{})
+			ch := r.camera("gate", "synth://?size=160x112&rate=25&gop=60000&audio=none") // one key frame, at the start
+			for range others {
+				p := dial(t, r.server.Addr().String())
+				p.watch(r.url("gate"), 0)
+				p.pictures(1)
+			}
+			eventually(t, "the key frame is long past", func() bool { return ch.Status().Stages[0].Frames > 30 })
+			p := dial(t, r.server.Addr().String())
+			a := p.watch(r.url("gate"), 0)
+			ch0, sr := p.packet()
+			require.Equal(t, 1, ch0, "a sender report comes first")
+			require.Equal(t, byte(200), sr[1])
+			_, b := p.packet()
+			first := parseRTP(b)
+			require.True(t, isKeyStart(first.payload), "parameter sets and key frame first")
+			info := a.header.Get("RTP-Info")
+			require.Contains(t, info, fmt.Sprintf("seq=%d", first.seq))
+			require.Contains(t, info, fmt.Sprintf("rtptime=%d", first.ts))
+			p.pictures(30)
+		})
+	}
+}
+
+func TestTenReadersOfWhichOneStops(t *testing.T) {
+	r := newRig(t, rtsp.Config{ReaderBytes: 256 << 10, DropAfter: 1500 * time.Millisecond})
+	ch := r.camera("gate", "synth://?size=640x360&rate=25&gop=25&bitrate=16M&audio=none")
+	stopped := dial(t, r.server.Addr().String())
+	require.NoError(t, stopped.conn.(*net.TCPConn).SetReadBuffer(4096))
+	stopped.watch(r.url("gate"), 0)
+	const n = 150
+	left := make(chan struct{})
+	for range 8 {
+		p := dial(t, r.server.Addr().String())
+		p.watch(r.url("gate"), 0)
+		go func() {
+			defer func() { left <- struct{}{} }()
+			p.pictures(n)
+		}()
+	}
+	consecutive(t, ffmpegNumbers(t, r.url("gate"), "tcp", 640, 360, n))
+	for range 8 {
+		<-left
+	}
+	eventually(t, "the one that stopped is dropped", func() bool { own, _ := stats(ch); return own.Dropped == 1 })
+	own, _ := stats(ch)
+	require.Positive(t, own.Slow, "it was skipped to a key frame before")
+	_, err := io.Copy(io.Discard, stopped.r)
+	if err == nil {
+		err = io.EOF
+	}
+	require.Error(t, err, "its connection is closed")
 }
