@@ -65,13 +65,13 @@ func shown(t *testing.T, path string, w, h int) []uint32 {
 }
 
 func TestEveryPictureIsThereOnceAndInOrder(t *testing.T) { // R3, H7
-	for _, audio := range []string{"none", "aac", "pcma", "lpcm"} {
+	for _, audio := range []string{"none", "aac", "pcma"} {
 		t.Run(audio, func(t *testing.T) {
 			dir := t.TempDir()
-			url := "synth://?size=640x360&rate=25&codec=h264&gop=25&pace=fast&audio=" + audio
+			url := "synth://?size=320x180&rate=25&codec=h264&gop=25&pace=fast&audio=" + audio
 			one := filepath.Join(dir, "a.mp4")
 			require.NoError(t, film(t.Context(), url, record.File(one, record.Config{Duration: 5 * time.Second})))
-			require.Equal(t, upTo(125), shown(t, one, 640, 360))
+			require.Equal(t, upTo(125), shown(t, one, 320, 180))
 
 			many := filepath.Join(dir, "many")
 			require.NoError(t, film(t.Context(), url+"&frames=125", record.To(many, record.Config{SegmentDuration: 2 * time.Second})))
@@ -80,7 +80,7 @@ func TestEveryPictureIsThereOnceAndInOrder(t *testing.T) { // R3, H7
 			require.Len(t, files, 3)
 			var all []uint32
 			for _, path := range files {
-				all = append(all, shown(t, path, 640, 360)...)
+				all = append(all, shown(t, path, 320, 180)...)
 			}
 			require.Equal(t, upTo(125), all)
 		})
