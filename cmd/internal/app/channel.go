@@ -6,6 +6,7 @@ import (
 	"github.com/millrace-video/millrace/cmd/internal/config"
 	"github.com/millrace-video/millrace/hal"
 	"github.com/millrace-video/millrace/pipeline"
+	"github.com/millrace-video/millrace/stages/encode"
 	"github.com/millrace-video/millrace/stages/record"
 )
 
@@ -29,8 +30,12 @@ func recordConfig(r config.Record) record.Config {
 }
 
 // trunk is what every frame passes between its source and the branches.
-func trunk(_ *hal.Registry, _ config.Encode) []pipeline.Stage {
-	return nil
+// Encoded streams go past the encoder untouched.
+func trunk(reg *hal.Registry, e config.Encode) []pipeline.Stage {
+	return []pipeline.Stage{encode.To(reg, e.Codec, encode.Config{
+		Bitrate: e.Bitrate, GOP: e.GOP, Profile: e.Profile, Quality: e.Quality, Parallel: e.Parallel, Prefer: e.Prefer,
+		Nice: e.Nice, Crop: encode.Rect(e.Crop), Scale: encode.Size(e.Scale),
+	})}
 }
 
 // engineConfig is the engine's settings.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace-video/millrace/cmd/internal/config"
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/file"
 	"github.com/millrace-video/millrace/hal/rtsp"
 	"github.com/millrace-video/millrace/hal/soft"
 	"github.com/millrace-video/millrace/hal/synth"
@@ -13,7 +14,7 @@ import (
 
 // Drivers returns the drivers that this program was built with, in order of preference.
 func Drivers() *hal.Registry {
-	return hal.NewRegistry(rtsp.Driver{}, soft.Driver{}, synth.Driver{})
+	return hal.NewRegistry(rtsp.Driver{}, file.Driver{}, soft.Driver{}, synth.Driver{})
 }
 
 // Missing says which drivers this program was built without, and what that means.

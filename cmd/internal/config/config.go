@@ -32,8 +32,11 @@ type Log struct {
 
 // RTSP is the live server.
 type RTSP struct {
-	Enabled bool   // default true
-	Listen  string // default "127.0.0.1:8554"; other machines reach it only where this says so
+	Enabled    bool          // default true
+	Listen     string        // default "127.0.0.1:8554"; other machines reach it only where this says so
+	UDP        string        // what RTP over UDP is sent from, its port even; "off": TCP alone; default: ports the system chooses
+	MaxReaders int           // players at once, of all channels; default 64
+	DropAfter  time.Duration // a player that takes nothing for that long is dropped; default 10 s
 }
 
 // Engine is the limits of all channels together.
@@ -76,7 +79,7 @@ type Encode struct {
 	Prefer   []string  // encoders by name, tried first and in this order; default none
 	Crop     Rectangle // what part of the picture; default all of it
 	Scale    Size      // to what size; default as it comes
-	Nice     int       // of the encoding thread, −20 to 19; default 0
+	Nice     int       // of the encoding thread, −20 to 19; default −5, for which 0 stands too
 }
 
 // Rectangle is a part of a picture, in pixels. The zero value is all of it.
@@ -98,7 +101,8 @@ type Record struct {
 // Live says how a channel is watched.
 type Live struct {
 	Enabled bool            // default true
-	Frames  int             // that wait for the server at most; default 256
+	Frames  int             // that wait for the server at most; default 2,048
+	Bytes   int64           // of them; default 8 MiB
 	Full    pipeline.Policy // what happens then; default drop-until-key
 }
 
@@ -107,7 +111,7 @@ func Default() Config {
 	return Config{
 		Data: "millrace-data", Listen: "127.0.0.1:8080",
 		Log:  Log{Level: "info", Format: "text"},
-		RTSP: RTSP{Enabled: true, Listen: "127.0.0.1:8554"},
+		RTSP: RTSP{Enabled: true, Listen: "127.0.0.1:8554", MaxReaders: 64, DropAfter: 10 * time.Second},
 		Engine: Engine{
 			Workers: 65536, Replay: 2 << 20, InitTimeout: 10 * time.Second, ExitTimeout: 10 * time.Second,
 		},
@@ -120,7 +124,7 @@ func DefaultChannel(name string, sources ...Source) Channel {
 		Name: name, Sources: sources, Settle: 2 * time.Second, OpenTimeout: 10 * time.Second,
 		Encode: Encode{Codec: hal.H264, Parallel: 1},
 		Record: Record{Enabled: true, SegmentDuration: 10 * time.Minute, SegmentBytes: 1_000_000_000, FragmentDuration: time.Second, Ring: 64 << 20},
-		Live:   Live{Enabled: true, Frames: 256, Full: pipeline.DropUntilKey},
+		Live:   Live{Enabled: true, Frames: 2048, Bytes: 8 << 20, Full: pipeline.DropUntilKey},
 	}
 }
 

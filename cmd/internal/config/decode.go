@@ -65,6 +65,9 @@ func (d *decoder) fields(n *node, path string, known ...entry) bool {
 	}
 	for _, f := range n.fields {
 		i := slices.IndexFunc(known, func(e entry) bool { return e.name == f.name })
+		if len(d.problems) >= maxProblems {
+			return true
+		}
 		if i < 0 {
 			d.problem(f.line, f.col, path, fmt.Sprintf("unknown key %q: %s", show(f.name), hint(f.name, known)))
 			continue

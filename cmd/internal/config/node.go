@@ -53,6 +53,9 @@ const (
 	maxFlow    = 16  // [[[ …
 	maxIndent  = 100 // columns, and so levels of blocks
 	maxEntries = 8   // - - - … on one line
+
+	// The YAML module takes time in the square of an object's size: a second for this many.
+	maxKeys = 2000
 )
 
 // parse reads YAML into nodes.
@@ -93,6 +96,7 @@ func (d *decoder) tokenize(text string) (token.Tokens, bool) {
 		return nil, false
 	}
 	flow, line, entries := 0, 0, 0
+	var open levels
 	for _, t := range tokens {
 		if t.Position.Line != line {
 			line, entries = t.Position.Line, 0
@@ -110,12 +114,55 @@ func (d *decoder) tokenize(text string) (token.Tokens, bool) {
 		case token.MappingValueType:
 			deep = t.Position.IndentNum > maxIndent
 		}
+		if open.keys(t) > maxKeys {
+			d.problem(t.Position.Line, t.Position.Column, "", fmt.Sprintf("an object with more than %d keys: this is no configuration", maxKeys))
+			return nil, false
+		}
+		d.refuse(t)
 		if deep {
 			d.problem(t.Position.Line, t.Position.Column, "", "nested too deep: a configuration has five levels")
 			return nil, false
 		}
 	}
 	return tokens, true
+}
+
+// levels are the blocks that are open while the tokens are gone through.
+type levels []struct{ col, keys int }
+
+// keys returns how many keys the block has that t stands in, as far as it was gone through.
+func (l *levels) keys(t *token.Token) int {
+	col := t.Position.Column
+	switch {
+	case t.Type == token.SequenceEntryType, t.Type == token.MappingKeyType:
+	case t.Type == token.MappingValueType && t.Prev != nil:
+		col = t.Prev.Position.Column
+	default:
+		return 0
+	}
+	for len(*l) > 0 && (*l)[len(*l)-1].col > col {
+		*l = (*l)[:len(*l)-1]
+	}
+	if len(*l) == 0 || (*l)[len(*l)-1].col < col {
+		*l = append(*l, struct{ col, keys int }{col: col})
+	}
+	at := &(*l)[len(*l)-1]
+	if t.Type != token.SequenceEntryType {
+		at.keys++
+	}
+	return at.keys
+}
+
+// refuse reports what a configuration needs no part of. Without aliases its size is what the
+// file shows.
+func (d *decoder) refuse(t *token.Token) {
+	line, col := place(t)
+	switch t.Type { //nolint:exhaustive // the others are taken
+	case token.AnchorType, token.AliasType, token.MergeKeyType:
+		d.problem(line, col, "", "anchors, aliases and merge keys are not taken: what all channels share goes under defaults")
+	case token.TagType:
+		d.problem(line, col, "", "tags are not taken: write the value alone, in quotes where it is text")
+	}
 }
 
 // safely turns a panic of the YAML module into an error.
@@ -152,8 +199,7 @@ func place(t *token.Token) (line, col int) {
 	return t.Position.Line, t.Position.Column
 }
 
-// convert makes a node of the module's tree. What a configuration needs no part of (anchors,
-// aliases, tags) is refused: that keeps its size what the file shows.
+// convert makes a node of the module's tree.
 func (d *decoder) convert(n ast.Node) *node {
 	line, col := place(n.GetToken())
 	at := func(k kind, text string) *node { return &node{kind: k, line: line, col: col, text: text} }
@@ -188,10 +234,7 @@ func (d *decoder) convert(n ast.Node) *node {
 		return d.object(n.Values, line, col)
 	case *ast.MappingValueNode:
 		return d.object([]*ast.MappingValueNode{n}, line, col)
-	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode:
-		d.problem(line, col, "", "anchors, aliases and merge keys are not taken: what all channels share goes under defaults")
-	case *ast.TagNode:
-		d.problem(line, col, "", "tags are not taken: write the value alone, in quotes where it is text")
+	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode, *ast.TagNode: // refused already
 	default:
 		d.problem(line, col, "", "not taken in a configuration: "+strings.ToLower(n.Type().YAMLName()))
 	}
@@ -200,6 +243,7 @@ func (d *decoder) convert(n ast.Node) *node {
 
 func (d *decoder) object(pairs []*ast.MappingValueNode, line, col int) *node {
 	o := &node{kind: isObject, line: line, col: col}
+	lines := make(map[string]int, len(pairs)) // where each key stands
 	for i, p := range pairs {
 		key := p.Key.GetToken()
 		f := field{}
@@ -214,13 +258,14 @@ func (d *decoder) object(pairs []*ast.MappingValueNode, line, col int) *node {
 			f.name = fmt.Sprint(s.GetValue())
 			f.value = d.convert(p.Value)
 		} else {
-			d.problem(f.line, f.col, "", "anchors, aliases, merge keys and keys that are no words are not taken: what all channels share goes under defaults")
+			d.problem(f.line, f.col, "", "a key is a word")
 			continue
 		}
-		if first := o.get(f.name); first != nil {
-			d.problem(f.line, f.col, "", fmt.Sprintf("key %q given twice: the first is in line %d", show(f.name), first.line))
+		if first, ok := lines[f.name]; ok {
+			d.problem(f.line, f.col, "", fmt.Sprintf("key %q given twice: the first is in line %d", show(f.name), first))
 			continue
 		}
+		lines[f.name] = f.line
 		o.fields = append(o.fields, f)
 	}
 	return o

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 )
 
 // maxChannels is how many a file may have.
-const maxChannels = 10_000
+const maxChannels = maxKeys
 
 // root reads the whole file.
 func (d *decoder) root(n *node, c *Config) {
@@ -25,7 +26,13 @@ func (d *decoder) root(n *node, c *Config) {
 			d.fields(n, path, entry{"level", d.oneOf(&c.Log.Level, "debug", "info", "warn", "error")}, entry{"format", d.oneOf(&c.Log.Format, "text", "json")})
 		}},
 		{"rtsp", func(n *node, path string) {
-			d.fields(n, path, entry{"enabled", d.boolean(&c.RTSP.Enabled)}, entry{"listen", d.listen(&c.RTSP.Listen, false)})
+			d.fields(n, path,
+				entry{"enabled", d.boolean(&c.RTSP.Enabled)},
+				entry{"listen", d.listen(&c.RTSP.Listen, false)},
+				entry{"udp", d.udp(&c.RTSP.UDP)},
+				entry{"max_readers", d.integer(&c.RTSP.MaxReaders, 1, 10_000)},
+				entry{"drop_after", d.duration(&c.RTSP.DropAfter, time.Second, 10*time.Minute)},
+			)
 		}},
 		{"engine", d.engine(&c.Engine)},
 		{"defaults", func(n *node, _ string) { defaults = n }},
@@ -60,6 +67,23 @@ func (d *decoder) listen(dst *string, local bool) setter {
 			return
 		}
 		*dst = value
+	}
+}
+
+// udp reads off, or an address with an even port.
+func (d *decoder) udp(dst *string) setter {
+	return func(n *node, path string) {
+		value := ""
+		d.text(&value, "off, or HOST:PORT in quotes")(n, path)
+		if value == "" || value == "off" {
+			*dst = value
+			return
+		}
+		d.listen(dst, false)(n, path)
+		_, port, _ := strings.Cut(value, ":")
+		if v, err := strconv.Atoi(port); err == nil && v%2 != 0 {
+			d.wrong(n, path, "is %q: an even port for RTP; RTCP takes the next one", show(value))
+		}
 	}
 }
 
@@ -256,7 +280,8 @@ func (d *decoder) live(l *Live) setter {
 	return func(n *node, path string) {
 		d.fields(n, path,
 			entry{"enabled", d.boolean(&l.Enabled)},
-			entry{"frames", d.integer(&l.Frames, 8, 4096)},
+			entry{"frames", d.integer(&l.Frames, 8, 65_536)},
+			entry{"bytes", d.size(&l.Bytes, 256<<10, 1<<30)},
 			entry{"full", func(n *node, path string) {
 				name := ""
 				d.oneOf(&name, "drop-until-key", "drop-oldest", "drop-newest")(n, path)
