@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -230,5 +231,55 @@ func TestTrust(t *testing.T) {
 			f.Release()
 			require.NoError(t, src.Close())
 		})
+	}
+}
+
+func TestKeyFrameIsAskedFor(t *testing.T) {
+	t.Parallel()
+	for _, understands := range []bool{true, false} {
+		cue, asked := make(chan []byte, 10), make(chan []byte, 10)
+		sdp := sdpH264()
+		if understands {
+			sdp += "a=rtcp-fb:96 nack pli\r\n"
+		}
+		cam := playing(t, sdpOf(sdp), cue)
+		cam.onRTCP = func(_ byte, p []byte) { asked <- p }
+		s := open(t, rtsp.Driver{}, "rtsp://"+cam.addr+"/x")
+		cue <- interleave(0, newCamera(t).shoot(fill(100, 0x65, 0x88))...)
+		f, err := s.Read(t.Context())
+		require.NoError(t, err)
+		f.Release()
+		s.RequestKeyFrame()
+		s.RequestKeyFrame() // so soon after the first it is not sent
+		if understands {
+			p := <-asked
+			require.Equal(t, []byte{0x81, 206}, p[:2], "a picture loss indication")
+		}
+		require.NoError(t, s.Close())
+		require.Empty(t, asked)
+	}
+}
+
+// TestNoSenderReports: media alone keeps the session alive, beyond gortsplib's 20 s.
+func TestNoSenderReports(t *testing.T) {
+	if os.Getenv("MILLRACE_TORTURE") == "" {
+		return
+	}
+	t.Parallel()
+	cue := make(chan []byte)
+	s := open(t, rtsp.Driver{}, "rtsp://"+playing(t, sdpOf(sdpH264()), cue).addr+"/x")
+	c := newCamera(t)
+	go func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for range 300 {
+			<-tick.C
+			cue <- interleave(0, c.shoot(fill(100, 0x65, 0x88))...)
+		}
+	}()
+	for range 300 {
+		f, err := s.Read(t.Context())
+		require.NoError(t, err)
+		f.Release()
 	}
 }

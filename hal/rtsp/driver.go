@@ -89,7 +89,7 @@ func (o *opening) open(ctx context.Context) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := client.Start(); err != nil {
+	if err = client.Start(); err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, client.Close)
@@ -99,7 +99,7 @@ func (o *opening) open(ctx context.Context) (*Source, error) {
 		client.Close()
 		return nil, because(err, client)
 	}
-	if err := s.await(ctx); err != nil {
+	if err = s.await(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	if !stop() {

@@ -52,7 +52,7 @@ func (x explainer) explain(err error) error {
 	text := x.hide(err.Error())
 	switch {
 	case errors.As(err, &status):
-		e.decision, text = x.status(status, text)
+		text, e.decision = x.status(status)
 	case errors.Is(err, hal.ErrUnsupported):
 		e.decision = hal.ErrUnsupported
 	case errors.As(err, &op) && op.Op == "dial":
@@ -98,17 +98,17 @@ func because(err error, client *gortsplib.Client) error {
 }
 
 // status says what an RTSP status code means.
-func (x explainer) status(s liberrors.ErrClientBadStatusCode, text string) (decision error, explained string) {
+func (x explainer) status(s liberrors.ErrClientBadStatusCode) (explained string, decision error) {
 	reply := fmt.Sprintf("%d %s", s.Code, x.hide(fmt.Sprintf("%.80q", s.Message)))
 	switch s.Code {
 	case base.StatusUnauthorized, base.StatusForbidden:
-		return hal.ErrUnsupported, "wrong user or password for " + x.name + " (" + reply + ")"
+		return "wrong user or password for " + x.name + " (" + reply + ")", hal.ErrUnsupported
 	case base.StatusNotFound, base.StatusGone:
-		return hal.ErrNoDevice, "the camera knows no such stream: check the URL's path (" + reply + ")"
+		return "the camera knows no such stream: check the URL's path (" + reply + ")", hal.ErrNoDevice
 	case base.StatusUnsupportedTransport:
-		return hal.ErrUnsupported, "the camera does not take this transport: try transport=tcp (" + reply + ")"
+		return "the camera does not take this transport: try transport=tcp (" + reply + ")", hal.ErrUnsupported
 	default:
-		return hal.ErrNoSignal, "the camera refuses (" + text + ")"
+		return "the camera refuses (" + reply + ")", hal.ErrNoSignal
 	}
 }
 

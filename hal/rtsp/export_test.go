@@ -62,6 +62,16 @@ func (d *Desk) Take() []hal.Frame {
 	return out
 }
 
+// Next releases the next frame there is and says how long it was.
+func (d *Desk) Next() (int, bool) {
+	f, ok := d.S.pop()
+	if !ok {
+		return 0, false
+	}
+	defer f.Release()
+	return f.Buf.Len(), true
+}
+
 // Close gives everything back.
 func (d *Desk) Close() { d.S.giveBack() }
 

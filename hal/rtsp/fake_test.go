@@ -3,6 +3,7 @@ package rtsp_test
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -20,7 +21,7 @@ type reply func(c *fakeConn, cseq string) bool
 type fakeCamera struct {
 	sdp     string
 	replies map[string]reply
-	onOpen  func(c *fakeConn) // before the first request; it owns the connection where it returns false
+	onRTCP  func(channel byte, packet []byte)
 
 	addr  string
 	conns atomic.Int64
@@ -108,19 +109,22 @@ func (f *fakeCamera) start(t testing.TB) *fakeCamera {
 }
 
 func (f *fakeCamera) serve(c *fakeConn) {
-	if f.onOpen != nil {
-		f.onOpen(c)
-	}
 	in := bufio.NewReader(c)
 	for {
 		var head strings.Builder
 		for !strings.HasSuffix(head.String(), "\r\n\r\n") {
-			if b, err := in.Peek(1); err == nil && b[0] == '$' { // a receiver report
+			if b, err := in.Peek(1); err == nil && b[0] == '$' {
 				var h [4]byte
-				if _, err := in.Read(h[:]); err != nil {
+				if _, err := io.ReadFull(in, h[:]); err != nil {
 					return
 				}
-				_, _ = in.Discard(int(h[2])<<8 | int(h[3]))
+				report := make([]byte, int(h[2])<<8|int(h[3]))
+				if _, err := io.ReadFull(in, report); err != nil {
+					return
+				}
+				if f.onRTCP != nil {
+					f.onRTCP(h[1], report)
+				}
 				continue
 			}
 			line, err := in.ReadString('\n')

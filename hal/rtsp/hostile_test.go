@@ -3,6 +3,7 @@ package rtsp_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -55,7 +56,7 @@ func flood(first, what string) reply {
 }
 
 func silence(c *fakeConn, _ string) bool {
-	<-c.done
+	_, _ = io.Copy(io.Discard, c)
 	return false
 }
 

@@ -63,7 +63,7 @@ func (l *link) readSocket(p []byte) (int, error) {
 		default:
 			n, err := l.Conn.Read(l.in.space(0))
 			l.in.w += n
-			if n == 0 && err != nil && !(l.taken.Load() && errors.Is(err, os.ErrDeadlineExceeded)) {
+			if n == 0 && err != nil && (!l.taken.Load() || !errors.Is(err, os.ErrDeadlineExceeded)) {
 				return 0, err
 			}
 		}
@@ -85,12 +85,12 @@ func (l *link) setAside(frame []byte) {
 // reader that waits in it lets go.
 func (l *link) take() (block, error) {
 	l.taken.Store(true)
-	if err := l.Conn.SetReadDeadline(time.Unix(1, 0)); err != nil {
+	if err := l.SetReadDeadline(time.Unix(1, 0)); err != nil {
 		return block{}, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.Conn.SetReadDeadline(time.Time{}); err != nil {
+	if err := l.SetReadDeadline(time.Time{}); err != nil {
 		return block{}, err
 	}
 	if len(l.out) > 0 {

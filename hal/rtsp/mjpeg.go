@@ -98,8 +98,8 @@ func (u *jpegUnpacker) begin(h jpegHead, in []byte) ([]byte, error) {
 			return nil, errBadUnit // 16-bit tables are not for baseline JPEG
 		}
 		if n > 0 {
-			tables = append(u.tables[h.q][:0], in[4:4+n]...)
-			u.tables[h.q] = tables
+			u.tables[h.q] = append(u.tables[h.q][:0], in[4:4+n]...)
+			tables = u.tables[h.q]
 		}
 		in = in[4+n:]
 	} else if tables == nil {

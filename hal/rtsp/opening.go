@@ -115,8 +115,7 @@ func (o *opening) dialTLS(ctx context.Context, network, address string) (net.Con
 
 // hint says what to do about a certificate that is not trusted.
 func hint(err error) string {
-	var bad *tls.CertificateVerificationError
-	if errors.As(err, &bad) {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "; trust it by tls-ca=FILE or tls-sha256=FINGERPRINT, or not check it by tls=insecure"
 	}
 	return ""

@@ -20,16 +20,9 @@ type paramSets struct {
 
 // complete says whether a decoder has all it needs.
 func (s *paramSets) complete() bool {
-	switch s.codec {
-	case hal.H264:
-		return s.sps != nil && s.pps != nil
-	case hal.H265:
-		return s.vps != nil && s.sps != nil && s.pps != nil
-	case hal.AV1:
-		return s.sps != nil
-	default:
-		return true
-	}
+	picture := s.codec != hal.H264 && s.codec != hal.H265 || s.pps != nil
+	video := s.codec != hal.H265 || s.vps != nil
+	return !s.codec.IsInter() || s.sps != nil && picture && video
 }
 
 // offer takes a parameter set from the stream. It returns true where the track names it, so
@@ -89,50 +82,59 @@ type reordering struct {
 
 // describe fills in what a sequence parameter set (AV1: sequence header) says.
 func describe(codec hal.Codec, sps []byte, t *hal.Track) (reordering, bool) {
-	var r reordering
-	switch codec {
-	case hal.H264:
-		var s h264.SPS
-		if s.Unmarshal(sps) != nil {
-			return r, false
-		}
-		t.Width, t.Height, t.FrameRate = s.Width(), s.Height(), s.FPS()
-		r = reorderH264(&s)
-		if v := s.VUI; v != nil {
-			t.Colour = hal.Colour{
-				Primaries: v.ColourPrimaries, Transfer: v.TransferCharacteristics,
-				Matrix: v.MatrixCoefficients, FullRange: v.VideoFullRangeFlag,
-			}
-		}
-	case hal.H265:
-		var s h265.SPS
-		if s.Unmarshal(sps) != nil {
-			return r, false
-		}
-		t.Width, t.Height, t.FrameRate = s.Width(), s.Height(), s.FPS()
-		if n := len(s.MaxNumReorderPics); n > 0 {
-			r = reordering{int(min(s.MaxNumReorderPics[n-1], maxReorder)), true}
-		}
-		if v := s.VUI; v != nil {
-			t.Colour = hal.Colour{
-				Primaries: v.ColourPrimaries, Transfer: v.TransferCharacteristics,
-				Matrix: v.MatrixCoefficients, FullRange: v.VideoFullRangeFlag,
-			}
-		}
-	case hal.AV1:
+	r, ok := reordering{known: true}, true
+	if codec == hal.H264 {
+		r, ok = describeH264(sps, t)
+	}
+	if codec == hal.H265 {
+		r, ok = describeH265(sps, t)
+	}
+	if codec == hal.AV1 {
 		var s av1.SequenceHeader
-		if s.Unmarshal(withoutSize(sps)) != nil {
-			return r, false
-		}
+		ok = s.Unmarshal(withoutSize(sps)) == nil
 		t.Width, t.Height = s.Width(), s.Height()
-		r.known = true
-	default:
-		return reordering{known: true}, true
+	}
+	if !codec.IsInter() || !ok {
+		return r, ok
 	}
 	if t.FrameRate < 0 || t.FrameRate > 1000 {
 		t.FrameRate = 0
 	}
 	return r, t.Width > 0 && t.Height > 0 && t.Width <= maxPicture && t.Height <= maxPicture
+}
+
+func describeH264(sps []byte, t *hal.Track) (reordering, bool) {
+	var s h264.SPS
+	if s.Unmarshal(sps) != nil {
+		return reordering{}, false
+	}
+	t.Width, t.Height, t.FrameRate = s.Width(), s.Height(), s.FPS()
+	if v := s.VUI; v != nil {
+		t.Colour = hal.Colour{
+			Primaries: v.ColourPrimaries, Transfer: v.TransferCharacteristics,
+			Matrix: v.MatrixCoefficients, FullRange: v.VideoFullRangeFlag,
+		}
+	}
+	return reorderH264(&s), true
+}
+
+func describeH265(sps []byte, t *hal.Track) (reordering, bool) {
+	var s h265.SPS
+	if s.Unmarshal(sps) != nil {
+		return reordering{}, false
+	}
+	t.Width, t.Height, t.FrameRate = s.Width(), s.Height(), s.FPS()
+	if v := s.VUI; v != nil {
+		t.Colour = hal.Colour{
+			Primaries: v.ColourPrimaries, Transfer: v.TransferCharacteristics,
+			Matrix: v.MatrixCoefficients, FullRange: v.VideoFullRangeFlag,
+		}
+	}
+	n := len(s.MaxNumReorderPics)
+	if n == 0 {
+		return reordering{}, true
+	}
+	return reordering{int(min(s.MaxNumReorderPics[n-1], maxReorder)), true}, true
 }
 
 // reorderH264 returns what an H.264 encoder says about the order of its pictures: not at all

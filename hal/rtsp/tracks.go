@@ -214,7 +214,7 @@ func clockRate(section []byte, pt uint8) int {
 
 // names says what a media holds, for the log.
 func names(m *description.Media, section []byte) string {
-	var all []string
+	all := make([]string, 0, len(m.Formats))
 	for _, f := range m.Formats {
 		name := attribute(section, "rtpmap", f.PayloadType())
 		if name == "" {

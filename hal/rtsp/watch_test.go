@@ -113,7 +113,7 @@ func flashes(t *testing.T, tr hal.Track, shots []shot) []time.Duration {
 func samples(t *testing.T, tr hal.Track, shots []shot) []byte {
 	t.Helper()
 	rate := strconv.Itoa(tr.SampleRate)
-	switch tr.Codec {
+	switch tr.Codec { //nolint:exhaustive // the films have no other
 	case hal.G711A, hal.G711U:
 		var out []byte
 		for _, s := range shots {
@@ -137,7 +137,7 @@ func samples(t *testing.T, tr hal.Track, shots []shot) []byte {
 		return judge(t, raw, "-f", "aac", "-i", "pipe:0", "-f", "s16le", "-ac", "1", "-ar", rate, "pipe:1")
 	case hal.Opus:
 		var ts bytes.Buffer
-		track := &mpegts.Track{Codec: &tscodecs.Opus{ChannelCount: tr.Channels}}
+		track := &mpegts.Track{Codec: &tscodecs.Opus{ChannelCount: tr.Channels}} //nolint:staticcheck // Desc says no more
 		w := &mpegts.Writer{W: &ts, Tracks: []*mpegts.Track{track}}
 		require.NoError(t, w.Initialize())
 		for _, s := range shots {
