@@ -76,6 +76,8 @@ const (
 type h264Coder struct {
 	planar
 	lib     *openH264
+	cfg     hal.EncoderConfig
+	coarse  int          // how many of the floors have been tried
 	this    **[9]uintptr // the object begins with the pointer to its methods
 	arena   *pool.Arena
 	track   hal.Track
@@ -87,32 +89,60 @@ type h264Coder struct {
 }
 
 func (l *openH264) open(cfg hal.EncoderConfig) (*h264Coder, error) {
-	profile, cabac, err := parseProfile(cfg.Profile)
-	if err != nil {
-		return nil, err
-	}
-	c := &h264Coder{lib: l, arena: cfg.Arena, track: hal.Track{
+	c := &h264Coder{lib: l, cfg: cfg, arena: cfg.Arena, track: hal.Track{
 		Codec: hal.H264, TimeScale: cfg.Input.TimeScale, Width: cfg.Input.Width, Height: cfg.Input.Height,
 		FrameRate: cfg.Input.FrameRate, Colour: cfg.Input.Colour,
 	}}
-	if r, _, _ := purego.SyscallN(l.create, uintptr(unsafe.Pointer(&c.this))); r != 0 || c.this == nil {
-		return nil, fmt.Errorf("openh264 makes no encoder: %d", int32(r))
+	if err := c.begin(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// begin makes and sets up the library's encoder.
+func (c *h264Coder) begin() error {
+	profile, cabac, err := parseProfile(c.cfg.Profile)
+	if err != nil {
+		return err
+	}
+	if r, _, _ := purego.SyscallN(c.lib.create, uintptr(unsafe.Pointer(&c.this))); r != 0 || c.this == nil {
+		return fmt.Errorf("openh264 makes no encoder: %d", int32(r))
 	}
 	level := new(int32) // 0: quiet
 	c.call(methodSetOption, optionTraceLevel, uintptr(unsafe.Pointer(level)))
 	params := new(encodeParams)
 	if r := c.call(methodDefaults, uintptr(unsafe.Pointer(params)), 0); r != 0 {
 		c.close()
-		return nil, fmt.Errorf("openh264 has no defaults: %d", r)
+		return fmt.Errorf("openh264 has no defaults: %d", r)
 	}
-	c.fill(params, cfg, profile, cabac)
+	fill(params, c.cfg, profile, cabac)
+	if c.coarse > 0 {
+		params.minQP = floors()[c.coarse-1]
+	}
 	if r := c.call(methodInitialize, uintptr(unsafe.Pointer(params)), 0); r != 0 {
 		c.close()
-		return nil, fmt.Errorf("%w: openh264 refuses %dx%d, %d bit/s, a key frame every %d, profile %q: %d",
-			hal.ErrUnsupported, params.width, params.height, params.bitrate, params.intraPeriod, cfg.Profile, r)
+		return fmt.Errorf("%w: openh264 refuses %dx%d, %d bit/s, a key frame every %d, profile %q: %d",
+			hal.ErrUnsupported, params.width, params.height, params.bitrate, params.intraPeriod, c.cfg.Profile, r)
 	}
 	c.picture = sourcePicture{format: formatI420, width: params.width, height: params.height}
-	return c, nil
+	return nil
+}
+
+// floors are the least quantiser steps that are tried one after the other when a picture was too
+// much for the library's buffers: white noise at a high bit rate needs about 26 (measured, 2.3.1).
+func floors() [3]int32 { return [...]int32{26, 32, 40} }
+
+// coarser replaces the library's encoder, which is of no use after it failed, by one with a
+// coarser quantiser. It returns false where that was the last.
+func (c *h264Coder) coarser(code int32) bool {
+	if c.coarse == len(floors()) {
+		return false
+	}
+	c.coarse++
+	c.cfg.Log.Warn("openh264 cannot encode a picture this fine; it goes on coarser",
+		"code", code, "quantiser", floors()[c.coarse-1], "bitrate", c.cfg.Bitrate)
+	c.close()
+	return c.begin() == nil
 }
 
 func parseProfile(name string) (idc, cabac int32, err error) {
@@ -127,7 +157,7 @@ func parseProfile(name string) (idc, cabac int32, err error) {
 	return 0, 0, fmt.Errorf("%w: profile %q: one of baseline, main, high", hal.ErrUnsupported, name)
 }
 
-func (c *h264Coder) fill(p *encodeParams, cfg hal.EncoderConfig, profile, cabac int32) {
+func fill(p *encodeParams, cfg hal.EncoderConfig, profile, cabac int32) {
 	rate := cfg.Input.FrameRate
 	if rate <= 0 || math.IsNaN(rate) || rate > 1000 {
 		rate = 25
@@ -190,21 +220,33 @@ func (c *h264Coder) encode(p pixel.Picture, stamp hal.Stamp, key bool) (coded, e
 	if err != nil {
 		return coded{}, err
 	}
-	for i := range 3 {
-		c.picture.planes[i], c.picture.stride[i] = unsafe.SliceData(p.Plane[i]), int32(p.Stride[i])
+	r := c.run(p, stamp, key || c.refresh)
+	for r != 0 && c.coarser(r) {
+		r = c.run(p, stamp, true)
 	}
-	c.picture.setStamp(int64(stamp.PTS / time.Millisecond))
-	if key || c.refresh {
-		c.call(methodForceIntra, 1, ^uintptr(0)) // an IDR picture, of every layer
-	}
-	r := c.call(methodEncode, uintptr(unsafe.Pointer(&c.picture)), uintptr(unsafe.Pointer(&c.info)))
-	runtime.KeepAlive(p)
-	c.picture.planes = [4]*byte{}
 	if r != 0 {
 		c.refresh = true
 		return coded{}, fmt.Errorf("openh264 fails on a picture: %d", r)
 	}
 	return c.collect()
+}
+
+// run has the library encode a picture; what comes of it is in info.
+func (c *h264Coder) run(p pixel.Picture, stamp hal.Stamp, key bool) int32 {
+	if c.this == nil {
+		return -1
+	}
+	for i := range 3 {
+		c.picture.planes[i], c.picture.stride[i] = unsafe.SliceData(p.Plane[i]), int32(p.Stride[i])
+	}
+	c.picture.setStamp(int64(stamp.PTS / time.Millisecond))
+	if key {
+		c.call(methodForceIntra, 1, ^uintptr(0)) // an IDR picture, of every layer
+	}
+	r := c.call(methodEncode, uintptr(unsafe.Pointer(&c.picture)), uintptr(unsafe.Pointer(&c.info)))
+	runtime.KeepAlive(p)
+	c.picture.planes = [4]*byte{}
+	return r
 }
 
 // collect joins the NAL units that the library holds into one frame.

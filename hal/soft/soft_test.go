@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"os/exec"
 	"testing"
 	"time"
@@ -341,6 +342,29 @@ func TestH264GoesOnAtAKeyFrameWhenTheArenaWasFull(t *testing.T) {
 	require.True(t, after[0].Gap)
 	require.False(t, after[1].Key || after[1].Gap)
 	require.Len(t, ffmpeg(t, "h264", annexB(t, append(frames, after...))), 4*160*120*3/2)
+}
+
+func TestWhiteNoiseAtAHighBitRateIsEncodedCoarser(t *testing.T) {
+	for _, size := range [][2]int{{80, 48}, {640, 480}} {
+		c := newCamera(t, hal.I420, size[0], size[1])
+		cfg := config(t, hal.H264, c)
+		cfg.Bitrate = 20_000_000
+		e := open(t, "openh264", cfg)
+		var frames []kept
+		noise := rand.New(rand.NewPCG(1, 2))
+		for range 5 {
+			f := c.frame()
+			for k := range f.Buf.Bytes() {
+				f.Buf.Bytes()[k] = byte(noise.Uint32())
+			}
+			require.NoError(t, e.Write(t.Context(), f))
+			got, err := e.Read(t.Context())
+			require.NoError(t, err)
+			frames = append(frames, keep(got))
+		}
+		require.True(t, frames[0].Key)
+		require.Len(t, ffmpeg(t, "h264", annexB(t, frames)), 5*size[0]*size[1]*3/2)
+	}
 }
 
 func TestJPEGDecodesToThePicturesWritten(t *testing.T) {

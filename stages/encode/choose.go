@@ -118,7 +118,8 @@ func (s *Stage) readerFell() error {
 	}
 }
 
-// drop closes the encoder in use and waits until nothing comes from it any more.
+// drop closes the encoder in use and waits until nothing comes from it any more. Pictures that
+// are still in it are lost.
 func (s *Stage) drop() {
 	one := s.current
 	if one == nil {
@@ -132,5 +133,8 @@ func (s *Stage) drop() {
 	select {
 	case <-one.done:
 	case <-s.reading:
+	}
+	if out := one.delivered.Load() + one.missed.Load(); out < one.written {
+		s.count.lost.Add(one.written - out)
 	}
 }

@@ -17,7 +17,9 @@ type session struct {
 	info hal.EncoderInfo
 	fit  *fitter
 
-	delivered atomic.Uint64
+	written   uint64        // pictures taken by Write; the stage's own
+	delivered atomic.Uint64 // frames read
+	missed    atomic.Uint64 // frames that were counted as lost
 	dropped   atomic.Bool   // the stage closes it: what Read says then is no failure
 	done      chan struct{} // closed by the reader when nothing more comes out
 	err       error         // why, before done: nil at the end of the input
@@ -34,6 +36,7 @@ func (s *session) read(ctx context.Context, o *outlet) {
 		case errors.Is(err, io.EOF):
 			return
 		case errors.Is(err, pool.ErrArenaFull): // this frame is lost, the next may be not
+			s.missed.Add(1)
 			o.count.lost.Add(1)
 			continue
 		case err != nil:

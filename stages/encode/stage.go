@@ -217,6 +217,7 @@ func (s *Stage) picture(ctx context.Context, f hal.Frame) error {
 	err = one.Write(ctx, g)
 	if err == nil {
 		s.gap = false
+		one.written++
 		return nil
 	}
 	if ctx.Err() != nil {
