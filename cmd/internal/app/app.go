@@ -16,6 +16,7 @@ import (
 	"github.com/millrace-video/millrace/hal"
 	"github.com/millrace-video/millrace/pipeline"
 	"github.com/millrace-video/millrace/pool"
+	"github.com/millrace-video/millrace/stages/send/rtsp"
 )
 
 // App is the running appliance: an engine with its channels, and the servers that show them.
@@ -24,12 +25,19 @@ type App struct {
 	reg *hal.Registry
 	log *slog.Logger
 	eng *pipeline.Engine
+
+	live *rtsp.Server // nil where the configuration says so
 }
 
 // New returns an appliance as the configuration says. Nothing runs before Run.
 func New(cfg config.Config, reg *hal.Registry, log *slog.Logger) *App {
 	a := &App{cfg: cfg, reg: reg, log: log}
 	a.eng = pipeline.NewEngine(a.engineConfig())
+	if cfg.RTSP.Enabled {
+		a.live = rtsp.NewServer(rtsp.Config{
+			Listen: cfg.RTSP.Listen, UDP: cfg.RTSP.UDP, MaxReaders: cfg.RTSP.MaxReaders, DropAfter: cfg.RTSP.DropAfter, Logger: log,
+		})
+	}
 	return a
 }
 
@@ -52,23 +60,47 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 	defer func() {
 		err = errors.Join(err, shutDown(server), threads.Close(time.Second))
 	}()
-	if err := a.startChannels(); err != nil {
-		return errors.Join(err, a.eng.Exit(context.WithoutCancel(ctx)))
+	if err = a.startLive(); err == nil {
+		err = a.startChannels()
+	}
+	if err != nil {
+		return errors.Join(err, a.leave(context.WithoutCancel(ctx)))
 	}
 	ready(a.summary(listener.Addr().String()))
 	<-ctx.Done()
-	return a.leave(context.WithoutCancel(ctx))
-}
-
-// leave ends the channels.
-func (a *App) leave(ctx context.Context) error {
 	a.log.Info("leaving: sources end, queues drain, files are finished; a second signal ends at once")
-	if err := a.eng.Exit(ctx); err != nil {
+	if err := a.leave(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("not everything left in order: %w", err)
 	}
 	a.log.Info("every stage has left")
 	return nil
 }
+
+// startLive starts the RTSP server.
+func (a *App) startLive() error {
+	if a.live == nil {
+		return nil
+	}
+	if err := a.live.Start(); err != nil {
+		a.live = nil
+		return inUse("the RTSP server", "--rtsp, or rtsp.listen in the configuration", a.cfg.RTSP.Listen, err)
+	}
+	return nil
+}
+
+// leave ends the channels, and then the server that shows them.
+func (a *App) leave(ctx context.Context) error {
+	err := a.eng.Exit(ctx)
+	if a.live != nil {
+		live, cancel := context.WithTimeoutCause(ctx, liveTimeout, fmt.Errorf("the RTSP server took longer than %s", liveTimeout))
+		defer cancel()
+		err = errors.Join(err, a.live.Close(live))
+	}
+	return err
+}
+
+// liveTimeout is how long the RTSP server may take to send its players away.
+const liveTimeout = 2 * time.Second
 
 // startChannels defines, initialises and starts them all. The definitions must be right; an
 // Init that fails is one channel's matter.

@@ -8,6 +8,7 @@ import (
 	"github.com/millrace-video/millrace/pipeline"
 	"github.com/millrace-video/millrace/stages/encode"
 	"github.com/millrace-video/millrace/stages/record"
+	"github.com/millrace-video/millrace/stages/send/rtsp"
 )
 
 // The names of a channel's branches, as its status has them.
@@ -21,6 +22,11 @@ func (a *App) define(ch config.Channel) *pipeline.Definition {
 	def := pipeline.Define(ch.Name, origin(a.reg, ch), trunk(a.reg, ch.Encode)...)
 	if ch.Record.Enabled {
 		def.Branch(DiskBranch, record.Ring{Max: int(ch.Record.Ring)}, record.To(ch.Folder(a.cfg.Data), recordConfig(ch.Record)))
+	}
+	if ch.Live.Enabled && a.live != nil {
+		limit := rtsp.Limit()
+		limit.Frames, limit.Bytes, limit.Full = ch.Live.Frames, int(ch.Live.Bytes), ch.Live.Full
+		def.Branch(LiveBranch, limit, a.live.Mount(ch.Name))
 	}
 	return def
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"text/tabwriter"
 )
@@ -33,9 +34,21 @@ func (a *App) summary(apiAddress string) Summary {
 		if ch.Record.Enabled {
 			line.Folder = ch.Folder(a.cfg.Data)
 		}
+		if ch.Live.Enabled && a.live != nil {
+			line.Watch = "rtsp://" + reachable(a.live.Addr()) + "/" + ch.Name
+		}
 		s.Channels = append(s.Channels, line)
 	}
 	return s
+}
+
+// reachable is an address as somebody on this machine can use it.
+func reachable(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsUnspecified() {
+		return addr.String()
+	}
+	return net.JoinHostPort("127.0.0.1", port)
 }
 
 // Print writes the summary for a person.
