@@ -137,7 +137,7 @@ func (h *head) runSource(ctx context.Context, o *opened) (*opened, error) {
 	h.begin(o, cancel)
 	probe := h.startProbe(runCtx, o.index, cancel)
 	stream := o.src.Stream()
-	err := h.trunk.begin(stream, o.src.Live(), cancel)
+	err := h.trunk.begin(stream, o.src.Live(), cancel) //nolint:contextcheck // a stage outlives the run: it drains
 	if err == nil {
 		err = guard(func() error { return h.read(runCtx, o.src, stream) })
 	}

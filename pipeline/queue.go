@@ -312,6 +312,12 @@ func (q *Queue) removeOldest() hal.Frame {
 	return f
 }
 
+func (q *Queue) isEmpty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.held == 0
+}
+
 // Interrupt wakes a waiting consumer once, now or at its next wait.
 func (q *Queue) Interrupt() {
 	q.mu.Lock()

@@ -51,7 +51,7 @@ func (r *runner) run(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		err = r.workAll(ctx, r.batch[:n])
-		if err == nil && endsBatch {
+		if err == nil && endsBatch && (n < len(r.batch) || r.in.isEmpty()) {
 			err = guard(func() error { return ender.EndBatch(ctx) })
 		}
 		if err != nil {

@@ -56,7 +56,7 @@ func rigged(t *testing.T, r *record.Recorder, dir string) *rig {
 }
 
 func (g *rig) env() pipeline.Env {
-	return pipeline.Env{Channel: "gate", Clock: g.clock, Log: logTo(&g.log), RequestKeyFrame: func() { g.asked++ }}
+	return pipeline.Env{Channel: "gate", Clock: g.clock, Log: logTo(&g.log).With("channel", "gate"), RequestKeyFrame: func() { g.asked++ }}
 }
 
 // frame makes unit i of a clip.

@@ -31,8 +31,6 @@ type Recorder struct {
 	moof   [8]byte // what a fragment begins with, once it is written
 	said   map[string]bool
 
-	ranAt   int64         // clock at the end of the last batch
-	ranTo   time.Duration // DTS of the lead then
 	wokenAt time.Duration // DTS of the lead when the recorder was last woken
 	seldom  bool          // much came with one waking
 
@@ -77,7 +75,6 @@ func (r *Recorder) Open(_ context.Context, env pipeline.Env) error {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
-	r.log = r.log.With("channel", env.Channel, "stage", r.cfg.Name)
 	r.stream = nil
 	return r.names.prepare()
 }
@@ -128,26 +125,18 @@ const longestHole = time.Second
 
 // EndBatch implements pipeline.EndBatch: a recorder that is woken seldom writes what came with
 // one waking, so that a killed program loses little more than what was still in the queue.
-// Batches that follow each other at once came with one waking.
 func (r *Recorder) EndBatch(context.Context) error {
 	if r.seg == nil {
 		return nil
 	}
-	now := r.clock.Mono()
-	if now-r.ranAt > int64(oneWaking) {
-		r.wokenAt = r.ranTo
-	}
-	r.ranAt, r.ranTo = now, r.seg.last
 	some := r.cfg.FragmentDuration / 4
-	r.seldom = r.ranTo-r.wokenAt >= some
+	r.seldom = r.seg.last-r.wokenAt >= some
+	r.wokenAt = r.seg.last
 	if !r.seldom || !r.seg.packer.Ready(some) {
 		return nil
 	}
 	return r.write(r.seg.packer.Cut())
 }
-
-// oneWaking is how long after the end of a batch the next one may end that came with it.
-const oneWaking = 30 * time.Millisecond
 
 // fragment is how much is written at a time. Where it comes in long batches a fragment waits
 // for the end of its batch rather than to leave a rest for the next.
