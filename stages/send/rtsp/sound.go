@@ -13,7 +13,8 @@ var (
 )
 
 // aac packetises an access unit as MPEG4-GENERIC, mode AAC-hbr (RFC 3640): one AU header of 13
-// bits of size and 3 of index. One that is too large for a packet is fragmented.
+// bits of size and 3 of index. One that is too large for a packet is
+// fragmented; the header then has the size of the whole (section 3.2.1.1).
 func (w *writer) aac(data []byte) error {
 	const header, maxUnit = 4, 1<<13 - 1
 	switch {
