@@ -130,12 +130,14 @@ func (c *h264Coder) begin() error {
 
 // floors are the least quantiser steps that are tried one after the other when a picture was too
 // much for the library's buffers: white noise at a high bit rate needs about 26 (measured, 2.3.1).
-func floors() [3]int32 { return [...]int32{26, 32, 40} }
+func floors() [floorCount]int32 { return [...]int32{26, 32, 40} }
+
+const floorCount = 3
 
 // coarser replaces the library's encoder, which is of no use after it failed, by one with a
 // coarser quantiser. It returns false where that was the last.
 func (c *h264Coder) coarser(code int32) bool {
-	if c.coarse == len(floors()) {
+	if c.coarse == floorCount {
 		return false
 	}
 	c.coarse++

@@ -3,6 +3,7 @@ package encode
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/millrace-video/millrace/hal"
 )
@@ -62,18 +63,25 @@ func (c Config) Validate() error {
 	wrong(c.Parallel < 0 || c.Parallel > 64, "parallel %d: 0 to 64 pictures", c.Parallel)
 	wrong(c.Nice < -20 || c.Nice > 19, "nice %d: −20 to 19", c.Nice)
 	wrong(c.ArenaMax < 0, "arena of %d bytes", c.ArenaMax)
-	wrong(c.Profile != "" && c.Profile != "baseline" && c.Profile != "main" && c.Profile != "high",
+	wrong(!slices.Contains([]string{"", "baseline", "main", "high"}, c.Profile),
 		"profile %q: one of baseline, main, high", c.Profile)
-	wrong(c.Pixel != hal.PixelUnknown && c.Pixel != hal.I420 && c.Pixel != hal.NV12,
+	wrong(!slices.Contains([]hal.PixelFormat{hal.PixelUnknown, hal.I420, hal.NV12}, c.Pixel),
 		"pixel format %s: i420 or nv12", c.Pixel)
 	r := c.Crop
-	wrong(r != (Rect{}) && (r.X < 0 || r.Y < 0 || r.Width < 2 || r.Height < 2 || (r.X|r.Y|r.Width|r.Height)%2 != 0),
-		"crop %dx%d at %d,%d: even numbers", r.Width, r.Height, r.X, r.Y)
-	wrong(c.Scale != (Size{}) && (c.Scale.Width < 2 || c.Scale.Height < 2 || (c.Scale.Width|c.Scale.Height)%2 != 0 ||
-		max(c.Scale.Width, c.Scale.Height) > maxSide),
-		"scale to %dx%d: both even, 2 to %d", c.Scale.Width, c.Scale.Height, maxSide)
+	wrong(!r.valid(), "crop %dx%d at %d,%d: even numbers", r.Width, r.Height, r.X, r.Y)
+	wrong(!c.Scale.valid(), "scale to %dx%d: both even, 2 to %d", c.Scale.Width, c.Scale.Height, maxSide)
 	return errors.Join(errs...)
 }
 
 // maxSide is the longest side of a picture that hal describes.
 const maxSide = 16384
+
+// valid says whether r is nothing at all, or a part that a picture can have.
+func (r Rect) valid() bool {
+	return r == Rect{} || r.X >= 0 && r.Y >= 0 && (r.X|r.Y)%2 == 0 && Size{r.Width, r.Height}.valid() && r.Width != 0
+}
+
+// valid says whether s is nothing at all, or a size that a picture can have.
+func (s Size) valid() bool {
+	return s == Size{} || min(s.Width, s.Height) >= 2 && max(s.Width, s.Height) <= maxSide && (s.Width|s.Height)%2 == 0
+}
