@@ -121,6 +121,7 @@ func b2i(b bool) int {
 // TestGStreamer: H4, P7, issue: a real RTSP server that is not ours, every codec over TCP, UDP and
 // TLS with Digest; no frame lost, sound and picture within 40 ms.
 func TestGStreamer(t *testing.T) {
+	t.Parallel()
 	mounts := shootAll(t)
 	pem, der := certificate(t)
 	plain := startServer(t, serverConfig{Mounts: mounts})
@@ -147,6 +148,7 @@ func TestGStreamer(t *testing.T) {
 // others on the same host, so it gets a host of its own: two network namespaces with a cable
 // between them. That needs root.
 func TestMulticast(t *testing.T) {
+	t.Parallel()
 	const inside = "MILLRACE_RTSP_NETNS"
 	if os.Getenv(inside) == "" {
 		need(t, "unshare", "util-linux")

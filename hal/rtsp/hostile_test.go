@@ -165,7 +165,7 @@ func TestHostileAnswers(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			u := &url.URL{Scheme: "rtsp", User: url.UserPassword("viewer", secret), Host: cam.addr, Path: "/stream"}
-			reg := hal.NewRegistry(rtsp.Driver{Timeout: 1500 * time.Millisecond, FirstWait: time.Second})
+			reg := hal.NewRegistry(rtsp.Driver{Timeout: time.Second, FirstWait: 700 * time.Millisecond})
 			src, err := reg.Open(ctx, u.String(), opts)
 			if err == nil {
 				var f hal.Frame
