@@ -34,8 +34,8 @@ func (d *decoder) wrong(n *node, path, format string, args ...any) {
 }
 
 // show makes what stands in the file fit for a message: short, on one line, no password.
-func show(text string) string {
-	text = hal.Redact(strings.Join(strings.Fields(text), " "))
+func (d *decoder) show(text string) string {
+	text = hal.Redact(strings.Join(strings.Fields(d.scrub(text)), " "))
 	if r := []rune(text); len(r) > 60 {
 		text = string(r[:60]) + "…"
 	}
@@ -69,7 +69,7 @@ func (d *decoder) fields(n *node, path string, known ...entry) bool {
 			return true
 		}
 		if i < 0 {
-			d.problem(f.line, f.col, path, fmt.Sprintf("unknown key %q: %s", show(f.name), hint(f.name, known)))
+			d.problem(f.line, f.col, path, fmt.Sprintf("unknown key %q: %s", d.show(f.name), hint(f.name, known)))
 			continue
 		}
 		known[i].set(f.value, join(path, f.name))
@@ -100,7 +100,7 @@ func hint(name string, known []entry) string {
 		if strings.HasPrefix(e.name, strings.ToLower(name)) && len(name) >= 3 {
 			distance = 1
 		}
-		if distance < at && distance < len(e.name)/2+1 {
+		if distance < at && distance <= max(1, len(e.name)/3) {
 			best, at = e.name, distance
 		}
 	}
@@ -142,7 +142,7 @@ func (d *decoder) scalar(n *node, path, want string, kinds ...kind) (string, boo
 	}
 	value := n.kind.String()
 	if n.kind != isNull && n.kind != isList && n.kind != isObject {
-		value = fmt.Sprintf("%q (%s)", show(n.text), n.kind)
+		value = fmt.Sprintf("%q (%s)", d.show(n.text), n.kind)
 	}
 	d.wrong(n, path, "is %s: %s", value, want)
 	return "", false
@@ -182,7 +182,7 @@ func (d *decoder) integer(dst *int, low, high int) setter {
 		}
 		v, err := strconv.ParseInt(raw, 0, 64)
 		if err != nil || v < int64(low) || v > int64(high) {
-			d.wrong(n, path, "is %s: %s", show(raw), want)
+			d.wrong(n, path, "is %s: %s", d.show(raw), want)
 			return
 		}
 		*dst = int(v)
@@ -197,7 +197,7 @@ func (d *decoder) oneOf(dst *string, allowed ...string) setter {
 			return
 		}
 		if !slices.Contains(allowed, raw) {
-			d.wrong(n, path, "is %q: %s", show(raw), want)
+			d.wrong(n, path, "is %q: %s", d.show(raw), want)
 			return
 		}
 		*dst = raw
@@ -213,7 +213,7 @@ func (d *decoder) duration(dst *time.Duration, low, high time.Duration) setter {
 		}
 		v, err := time.ParseDuration(raw)
 		if err != nil || v < low || v > high {
-			d.wrong(n, path, "is %q: %s", show(raw), want)
+			d.wrong(n, path, "is %q: %s", d.show(raw), want)
 			return
 		}
 		*dst = v
@@ -255,7 +255,7 @@ func (d *decoder) quantity(n *node, path, want string, low, high int64, set func
 	}
 	v, ok := parseQuantity(raw)
 	if !ok || v < low || v > high {
-		d.wrong(n, path, "is %q: %s", show(raw), want)
+		d.wrong(n, path, "is %q: %s", d.show(raw), want)
 		return
 	}
 	set(v)
@@ -293,7 +293,7 @@ func parseQuantity(text string) (int64, bool) {
 // inUnits is the inverse of parseQuantity for round numbers.
 func inUnits(v int64) string {
 	all := units()
-	for _, i := range []int{3, 2, 1, 0, 8, 7, 6, 4} {
+	for _, i := range []int{8, 7, 6, 3, 2, 1, 4, 0} {
 		if f := int64(all[i].factor); v >= f && v%f == 0 {
 			return strconv.FormatInt(v/f, 10) + all[i].suffix
 		}

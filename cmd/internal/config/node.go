@@ -74,14 +74,17 @@ func (d *decoder) parse(text []byte) *node {
 		return nil
 	}
 	if len(file.Docs) > 1 {
-		at := file.Docs[1].GetToken()
-		line, col := place(at)
+		line, col := place(file.Docs[1].Start)
 		d.problem(line, col, "", "a second YAML document: one file holds one configuration")
 	}
 	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
 		return &node{kind: isNull, line: 1, col: 1}
 	}
-	return d.convert(file.Docs[0].Body)
+	root, err := safely(func() (*node, error) { return d.convert(file.Docs[0].Body), nil })
+	if err != nil {
+		d.syntax(err)
+	}
+	return root
 }
 
 // tokenize is the first pass. It refuses what would nest too deep for the second.
@@ -201,6 +204,9 @@ func place(t *token.Token) (line, col int) {
 
 // convert makes a node of the module's tree.
 func (d *decoder) convert(n ast.Node) *node {
+	if n == nil {
+		return &node{kind: isNull}
+	}
 	line, col := place(n.GetToken())
 	at := func(k kind, text string) *node { return &node{kind: k, line: line, col: col, text: text} }
 	switch n := n.(type) {
@@ -234,6 +240,7 @@ func (d *decoder) convert(n ast.Node) *node {
 		return d.object(n.Values, line, col)
 	case *ast.MappingValueNode:
 		return d.object([]*ast.MappingValueNode{n}, line, col)
+	case *ast.MappingKeyNode:
 	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode, *ast.TagNode: // refused already
 	default:
 		d.problem(line, col, "", "not taken in a configuration: "+strings.ToLower(n.Type().YAMLName()))
@@ -258,11 +265,13 @@ func (d *decoder) object(pairs []*ast.MappingValueNode, line, col int) *node {
 			f.name = fmt.Sprint(s.GetValue())
 			f.value = d.convert(p.Value)
 		} else {
-			d.problem(f.line, f.col, "", "a key is a word")
-			continue
+			if s, ok := p.Key.(*ast.MappingKeyNode); ok {
+				d.wrong(d.convert(s), "", "a key is a word")
+			}
+			continue // the others are refused already
 		}
 		if first, ok := lines[f.name]; ok {
-			d.problem(f.line, f.col, "", fmt.Sprintf("key %q given twice: the first is in line %d", show(f.name), first))
+			d.problem(f.line, f.col, "", fmt.Sprintf("key %q given twice: the first is in line %d", d.show(f.name), first))
 			continue
 		}
 		lines[f.name] = f.line

@@ -63,7 +63,7 @@ func (d *decoder) listen(dst *string, local bool) setter {
 			return
 		}
 		if err := CheckListen(value, local); err != nil {
-			d.wrong(n, path, "is %q: %v", show(value), err)
+			d.wrong(n, path, "is %q: %v", d.show(value), err)
 			return
 		}
 		*dst = value
@@ -82,7 +82,7 @@ func (d *decoder) udp(dst *string) setter {
 		d.listen(dst, false)(n, path)
 		_, port, _ := strings.Cut(value, ":")
 		if v, err := strconv.Atoi(port); err == nil && v%2 != 0 {
-			d.wrong(n, path, "is %q: an even port for RTP; RTCP takes the next one", show(value))
+			d.wrong(n, path, "is %q: an even port for RTP; RTCP takes the next one", d.show(value))
 		}
 	}
 }
@@ -108,7 +108,7 @@ func (d *decoder) channels(n *node, shared Channel, c *Config) {
 		}
 	case isObject:
 		for _, f := range n.fields {
-			d.channel(f.value, "channels."+show(f.name), shared, f.name, c)
+			d.channel(f.value, "channels."+d.show(f.name), shared, f.name, c)
 		}
 	case isNull, isText, isInteger, isFloat, isBoolean:
 		d.wrong(n, "channels", "is %s: a list of channels, each with a name and a source", n.kind)
@@ -231,7 +231,7 @@ func (d *decoder) scale(dst *Size) setter {
 		}
 		s, ok := pair(raw)
 		if !ok || !s.ok() {
-			d.wrong(n, path, "is %q: %s", show(raw), want)
+			d.wrong(n, path, "is %q: %s", d.show(raw), want)
 			return
 		}
 		*dst = s
@@ -256,7 +256,7 @@ func (d *decoder) crop(dst *Rectangle) setter {
 			good = false
 		}
 		if !good || !s.ok() {
-			d.wrong(n, path, "is %q: %s", show(raw), want)
+			d.wrong(n, path, "is %q: %s", d.show(raw), want)
 			return
 		}
 		*dst = r
@@ -271,7 +271,7 @@ func (d *decoder) record(r *Record) setter {
 			entry{"segment_duration", d.duration(&r.SegmentDuration, time.Second, 24*time.Hour)},
 			entry{"segment_bytes", d.size(&r.SegmentBytes, 1_000_000, 1_000_000_000_000)},
 			entry{"fragment_duration", d.duration(&r.FragmentDuration, 100*time.Millisecond, 10*time.Second)},
-			entry{"ring", d.size(&r.Ring, 1<<20, 1<<31-1)},
+			entry{"ring", d.size(&r.Ring, 1<<20, 2_000_000_000)},
 		)
 	}
 }
@@ -334,7 +334,7 @@ func (d *decoder) conflicts(n *node, c *Config) {
 	for _, item := range nodes {
 		if f := item.get("name"); f != nil && f.value.kind == isText {
 			if first, ok := places[f.value.text]; ok {
-				d.wrong(f.value, "channels", "a second channel named %q: the first is in line %d; every channel has a name of its own", show(f.value.text), first.line)
+				d.wrong(f.value, "channels", "a second channel named %q: the first is in line %d; every channel has a name of its own", d.show(f.value.text), first.line)
 				continue
 			}
 			places[f.value.text] = f.value
@@ -347,7 +347,7 @@ func (d *decoder) conflicts(n *node, c *Config) {
 		named[ch.Name] = true
 		dir := ch.Folder(c.Data)
 		if other, ok := stored[dir]; ok {
-			d.wrong(d.dirOf(nodes, n, ch.Name), "record.dir", "channels %s and %s record into one folder: each needs one of its own", show(other), show(ch.Name))
+			d.wrong(d.dirOf(nodes, n, ch.Name), "record.dir", "channels %s and %s record into one folder: each needs one of its own", d.show(other), d.show(ch.Name))
 		}
 		stored[dir] = ch.Name
 	}

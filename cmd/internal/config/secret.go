@@ -81,7 +81,7 @@ func (d *decoder) lookUp(name string) (string, error) {
 		return d.fromFile(file)
 	}
 	if name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != "" {
-		return "", fmt.Errorf("${%s} is no name of a variable: letters, digits and _, or ${file:PATH}", show(name))
+		return "", fmt.Errorf("${%s} is no name of a variable: letters, digits and _, or ${file:PATH}", d.show(name))
 	}
 	value, ok := d.env.Lookup(name)
 	if !ok || value == "" {
@@ -95,14 +95,14 @@ func (d *decoder) lookUp(name string) (string, error) {
 func (d *decoder) fromFile(file string) (string, error) {
 	content, err := d.env.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("the secret's file %s cannot be read: %w", show(file), cause(err))
+		return "", fmt.Errorf("the secret's file %s cannot be read: %w", d.show(file), cause(err))
 	}
 	value := strings.TrimRight(string(content), "\r\n")
 	switch {
 	case value == "":
-		return "", fmt.Errorf("the secret's file %s is empty", show(file))
+		return "", fmt.Errorf("the secret's file %s is empty", d.show(file))
 	case strings.ContainsAny(value, "\r\n\x00"):
-		return "", fmt.Errorf("the secret's file %s has more than one line: the secret alone", show(file))
+		return "", fmt.Errorf("the secret's file %s has more than one line: the secret alone", d.show(file))
 	}
 	d.keep(value)
 	return value, nil

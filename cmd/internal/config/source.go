@@ -70,6 +70,9 @@ func (d *decoder) source(n *node, path string) (Source, bool) {
 		return s, false
 	}
 	if err := d.env.Check(s.URL, s.Transport); err != nil {
+		if s.Transport != "" && d.env.Check(s.URL, "") == nil {
+			at, path = n.at("transport"), strings.TrimSuffix(path, ".url")+".transport"
+		}
 		message := strings.ReplaceAll(err.Error(), s.URL, s.Shown)
 		d.wrong(at, path, "%s", strings.Join(strings.Split(message, "\n"), "; "))
 		return s, false
@@ -90,7 +93,7 @@ func (d *decoder) url(n *node, path, want string) Source {
 	var s Source
 	s.URL, s.Shown = t.url()
 	if !strings.Contains(s.URL, ":") {
-		d.wrong(n, path, "is %q: %s", show(s.Shown), want)
+		d.wrong(n, path, "is %q: %s", d.show(s.Shown), want)
 		return Source{}
 	}
 	return s
