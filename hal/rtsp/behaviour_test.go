@@ -92,7 +92,7 @@ func TestRead(t *testing.T) {
 	t.Run("says when nothing comes any more, after what had come", func(t *testing.T) {
 		t.Parallel()
 		cue := make(chan []byte, 10)
-		s := open(t, rtsp.Driver{}, "rtsp://"+playing(t, sdpOf(sdpH264()), cue).addr+"/x")
+		s := open(t, rtsp.Driver{FirstWait: time.Second}, "rtsp://"+playing(t, sdpOf(sdpH264()), cue).addr+"/x")
 		cue <- interleave(0, newCamera(t).shoot(idr)...)
 		f, err := s.Read(t.Context())
 		require.NoError(t, err)

@@ -92,14 +92,30 @@ func (b *block) look() (itemKind, int, error) {
 	if len(in) < 4 {
 		return itemNone, 0, nil
 	}
-	if b.known != nil && !b.known(in[1]) {
-		return itemNone, 1, nil
-	}
 	n := 4 + int(binary.BigEndian.Uint16(in[2:]))
+	if b.known != nil && !b.known(in[1]) {
+		return b.stray(in, n)
+	}
 	if len(in) < n {
 		return itemNone, 0, nil
 	}
 	return itemFrame, n, nil
+}
+
+// stray looks at what may be a frame of a channel that was not set up: it is one where another
+// item follows it, and junk else.
+func (b *block) stray(in []byte, n int) (itemKind, int, error) {
+	const largest = 1600 // more would make junk wait for bytes
+	switch {
+	case n > largest:
+		return itemNone, 1, nil
+	case len(in) <= n:
+		return itemNone, 0, nil
+	case in[n] == '$' || in[n] == 'R':
+		return itemFrame, n, nil
+	default:
+		return itemNone, 1, nil
+	}
 }
 
 // text measures an RTSP message. A byte that no header contains makes it junk.
@@ -114,6 +130,9 @@ func text(in []byte) (itemKind, int, error) {
 	}
 	for i, c := range head {
 		if c < ' ' && c != '\r' && c != '\n' && c != '\t' || c == 0x7f {
+			if at := bytes.IndexByte(head[:i], '$'); at > 0 {
+				return itemNone, at, nil // a frame may begin there
+			}
 			return itemNone, i + 1, nil
 		}
 	}

@@ -137,11 +137,16 @@ func (o *opening) start(s *Source, baseURL *base.URL) error {
 	own := &tcpFeed{source: s}
 	secure := false
 	for _, t := range s.tracks {
+		secure = secure || t.media.Profile == headers.TransportProfileSAVP && o.target.url.Scheme == "rtsps"
+	}
+	if o.target.transport != "tcp" && o.target.url.Scheme == "rtsps" && !secure {
+		return fmt.Errorf("%w: the camera offers no encryption over UDP; try transport=tcp", hal.ErrUnsupported)
+	}
+	for _, t := range s.tracks {
 		res, err := s.client.Setup(baseURL, t.media, 0, 0)
 		if err != nil {
 			return err
 		}
-		secure = secure || t.media.Profile == headers.TransportProfileSAVP && o.target.url.Scheme == "rtsps"
 		if err := own.assign(t, res); err != nil {
 			return err
 		}

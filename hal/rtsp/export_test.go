@@ -77,7 +77,12 @@ func (d *Desk) Close() { d.S.giveBack() }
 
 // Items takes a byte stream apart as it comes over TCP, in pieces of a size.
 func Items(in []byte, piece int) (texts, frames [][]byte, err error) {
-	var b block
+	return ItemsOf(in, piece, nil)
+}
+
+// ItemsOf is Items where only some channels exist.
+func ItemsOf(in []byte, piece int, known func(byte) bool) (texts, frames [][]byte, err error) {
+	b := block{known: known}
 	for len(in) > 0 {
 		n := copy(b.space(0), in[:min(piece, len(in))])
 		in, b.w = in[n:], b.w+n

@@ -50,3 +50,30 @@ func (h264Syntax) split(p []byte) packing {
 		return packing{}
 	}
 }
+
+// recoveryPoint says whether an SEI unit promises that decoding can start at this very picture
+// (ITU-T H.264 §D.1.8: recovery_frame_cnt is 0).
+func recoveryPoint(nal []byte) bool {
+	if len(nal) < 4 || nal[0]&0x1f != 6 {
+		return false
+	}
+	for in := nal[1:]; len(in) >= 3; {
+		kind, size := in[0], int(in[1])
+		if kind == 0xff || size == 0xff || size > len(in)-2 {
+			return false // longer ones do not come before it
+		}
+		if kind == 6 {
+			return in[2]&0x80 != 0
+		}
+		in = in[2+size:]
+	}
+	return false
+}
+
+// intraH264 says whether a slice, its NAL header left out, has macroblocks of type I alone.
+func intraH264(slice []byte) bool {
+	r := bitReader{in: slice[:min(len(slice), 16)]}
+	r.golomb() // first_mb_in_slice
+	kind, ok := r.golomb()
+	return ok && kind%5 == 2
+}

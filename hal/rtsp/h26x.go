@@ -76,6 +76,7 @@ type nalJoiner struct {
 	bad       bool // the rest of ts is thrown away
 	fragment  bool // a fragmented unit is open
 	slices    bool // au has a slice
+	recovery  bool // au has a recovery point: an intra picture after it is a key frame
 	key       bool
 	markerLie bool // markers do not end an access unit
 
@@ -209,7 +210,7 @@ func (j *nalJoiner) whole(nal []byte) error {
 	if kind == nalStrip || kind == nalParam && j.out.parameter(param, nal) {
 		return nil
 	}
-	j.note(kind)
+	j.note(kind, nal)
 	if err := j.au.begin(); err != nil {
 		return err
 	}
@@ -265,20 +266,27 @@ func (j *nalJoiner) openFragment(pk packing) error {
 		j.scratch = append(j.scratch[:0], pk.header[:pk.headerLen]...)
 		return nil
 	}
-	j.note(kind)
+	j.note(kind, nil)
+	if j.recovery && kind == nalSlice {
+		j.key = j.key || intraH264(pk.body)
+	}
 	if err := j.au.begin(); err != nil {
 		return err
 	}
 	return j.au.add(pk.header[:pk.headerLen])
 }
 
-func (j *nalJoiner) note(kind nalKind) {
+// note remembers what kind of picture it is. nal is nil for a fragment.
+func (j *nalJoiner) note(kind nalKind, nal []byte) {
 	switch kind {
 	case nalKey:
 		j.key, j.slices = true, true
 	case nalSlice:
+		j.key = j.key || j.recovery && len(nal) > 1 && intraH264(nal[1:])
 		j.slices = true
-	case nalOther, nalPrefix, nalStrip, nalParam:
+	case nalPrefix:
+		j.recovery = j.recovery || !j.hevc && recoveryPoint(nal)
+	case nalOther, nalStrip, nalParam:
 	}
 }
 
@@ -306,5 +314,5 @@ func (j *nalJoiner) fail(why fault) {
 
 func (j *nalJoiner) reset() {
 	j.au.Discard()
-	j.open, j.fragment, j.slices, j.key = false, false, false, false
+	j.open, j.fragment, j.slices, j.key, j.recovery = false, false, false, false, false
 }

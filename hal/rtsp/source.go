@@ -182,6 +182,9 @@ func (s *Source) stalled(now int64) error {
 	case s.ref.started || s.ref.track.Codec.IsVideo() && now-s.first < int64(keyWait):
 		wait, since = max(minStall, stallFrames*s.ref.interval), s.last
 		what = "nothing came"
+		if !s.ref.measured { // it may be a slow one
+			wait = max(wait, s.firstWait)
+		}
 	case s.ref.track.Codec.IsVideo():
 		wait, since, what = keyWait, s.first, "no key frame came"
 	default:

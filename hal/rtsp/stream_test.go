@@ -51,6 +51,23 @@ func TestByteStream(t *testing.T) {
 	}
 }
 
+// TestStrayChannels: frames of a channel that was not set up are left out whole.
+func TestStrayChannels(t *testing.T) {
+	in := bytes.Join([][]byte{frame(0, 900), frame(7, 1400), frame(0, 900), frame(9, 10), []byte("RTSP/1.0 200 OK\r\n\r\n"), {'$', 77}, frame(0, 30)}, nil)
+	for _, piece := range []int{1, 100, 1 << 16} {
+		texts, frames, err := rtsp.ItemsOf(in, piece, func(ch byte) bool { return ch < 2 })
+		require.NoError(t, err)
+		require.Len(t, texts, 1)
+		var sizes []int
+		for _, f := range frames {
+			if f[1] < 2 {
+				sizes = append(sizes, len(f)-4)
+			}
+		}
+		require.Equal(t, []int{900, 900, 30}, sizes)
+	}
+}
+
 func FuzzByteStream(f *testing.F) {
 	f.Add([]byte("RTSP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nab$\x00\x00\x01x"), 3)
 	f.Add([]byte("\x00\x01GET_PARAMETER * RTSP/1.0\r\n\r\n$"), 1)

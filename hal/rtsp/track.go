@@ -38,6 +38,7 @@ type track struct {
 	leading  bool          // pictures before floor cannot be decoded
 	floor    time.Duration // the first key frame's presentation time
 	interval time.Duration // from one frame to the next
+	measured bool          // interval is more than what was announced
 	lastDTS  time.Duration
 	ended    bool
 
@@ -169,9 +170,7 @@ func (t *track) frame(b *assembly, ts uint32, extra int64, key bool) {
 		t.mark()
 	} else {
 		dts = max(dts, t.lastDTS)
-		if step := dts - t.lastDTS; step > 0 && step < 10*time.Second {
-			t.interval += (step - t.interval) / 4
-		}
+		t.measure(dts - t.lastDTS)
 	}
 	t.lastDTS = dts
 	s.stats.frames.Add(1)
@@ -181,6 +180,17 @@ func (t *track) frame(b *assembly, ts uint32, extra int64, key bool) {
 		Stamp: hal.Stamp{DTS: dts, PTS: max(pts, dts), Mono: t.mono},
 	})
 	t.gap = false
+}
+
+// measure follows the time from one frame to the next.
+func (t *track) measure(step time.Duration) {
+	switch {
+	case step <= 0 || step > 10*time.Second:
+	case t.measured:
+		t.interval += (step - t.interval) / 4
+	default:
+		t.interval, t.measured = step, true
+	}
 }
 
 // broken implements output.

@@ -11,6 +11,7 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/format/rtph264"
 	"github.com/bluenviron/gortsplib/v5/pkg/format/rtph265"
 	"github.com/bluenviron/gortsplib/v5/pkg/format/rtpmpeg4audio"
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 	"github.com/pion/rtp"
 	"github.com/stretchr/testify/require"
 
@@ -221,6 +222,17 @@ func TestAccessUnitsOfH264(t *testing.T) {
 		require.Equal(t, other, frames[2].Info().SPS)
 		require.Equal(t, avc(idr), frames[2].Buf.Bytes())
 	})
+	t.Run("an intra picture at a recovery point is a key frame", func(t *testing.T) {
+		d, c := desk(t, sdpH264()), newCamera(t)
+		point := []byte{6, 0, 1, 0xff, 6, 1, 0xc4, 0x80} // behind a message of another kind
+		intra := fill(5000, 0x41, 0x88)                  // slice type 7
+		put(d, 0, c.shoot(intra)...)
+		put(d, 0, c.shoot(point, delta)...) // slice type 5
+		put(d, 0, c.shoot(point, intra)...)
+		got := take(d)
+		require.Len(t, got, 1)
+		require.True(t, got[0].key)
+	})
 	t.Run("a second picture parameter set stays in the frame", func(t *testing.T) {
 		d, c := desk(t, sdpH264()), newCamera(t)
 		second := []byte{0x68, 0x5b, 0x81, 0x72} // number 1
@@ -377,4 +389,30 @@ func TestPlainSound(t *testing.T) {
 			require.Equal(t, fill(tc.in)[:tc.out], got[0].b)
 		})
 	}
+}
+
+func TestLATM(t *testing.T) {
+	conf := &mpeg4audio.StreamMuxConfig{Programs: []*mpeg4audio.StreamMuxConfigProgram{{
+		Layers: []*mpeg4audio.StreamMuxConfigLayer{{
+			AudioSpecificConfig: &mpeg4audio.AudioSpecificConfig{
+				Type: mpeg4audio.ObjectTypeAACLC, SampleRate: 48000, ChannelConfig: 1, ChannelCount: 1, //nolint:staticcheck // both are asked for
+			},
+			LatmBufferFullness: 255,
+		}},
+	}}}
+	rawConf, err := conf.Marshal()
+	require.NoError(t, err)
+	d := desk(t, fmt.Sprintf("m=audio 0 RTP/AVP 96\r\na=rtpmap:96 MP4A-LATM/48000/1\r\na=fmtp:96 profile-level-id=1; cpresent=0; config=%x\r\n", rawConf))
+	require.Equal(t, hal.AAC, d.S.Stream().Tracks[0].Codec)
+	require.Equal(t, []byte{0x11, 0x88}, d.S.Stream().Tracks[0].AudioConfig)
+	unit := fill(300)
+	raw, err := mpeg4audio.AudioMuxElement{StreamMuxConfig: conf, Payloads: [][][][]byte{{{unit}}}}.Marshal()
+	require.NoError(t, err)
+	for i, piece := range [][]byte{raw[:100], raw[100:]} {
+		p := &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 96, SequenceNumber: uint16(i), Marker: i == 1}, Payload: piece}
+		d.Put(0, bytesOf(t, p, 0), 0)
+	}
+	got := take(d)
+	require.Len(t, got, 1)
+	require.Equal(t, unit, got[0].b)
 }
