@@ -17,8 +17,7 @@ type checkCommand struct {
 // Run tells all that is wrong, or what would run. No camera is opened.
 func (k *checkCommand) Run(c *console) error {
 	cfg, err := config.Load(k.Config, app.ConfigEnv(app.Drivers()))
-	var wrong config.Problems
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[config.FileError](err); ok {
 		return usageError{fmt.Errorf("%w\n%d to correct in %s", err, len(wrong), k.Config)}
 	}
 	if err != nil {

@@ -20,7 +20,7 @@ var errUsage = errors.New("wrong use")
 // usageError is an error of the command line, told as it is.
 type usageError struct{ error }
 
-func (usageError) Is(target error) bool { return target == errUsage } //nolint:errorlint // as errors.Is asks it
+func (usageError) Is(target error) bool { return target == errUsage }
 func (e usageError) Unwrap() error      { return e.error }
 
 // commands is the command line.

@@ -79,7 +79,7 @@ func (inv inventory) print(w io.Writer) error {
 
 // formats is a device's formats in a few words: each with its largest size.
 func formats(d hal.Device) string {
-	var all, order []string
+	var order []string
 	largest := map[string]hal.Format{}
 	for _, f := range d.Formats {
 		if !slices.Contains(order, f.Name) {
@@ -89,6 +89,7 @@ func formats(d hal.Device) string {
 			largest[f.Name] = f
 		}
 	}
+	all := make([]string, 0, len(order))
 	for _, name := range order {
 		all = append(all, fmt.Sprintf("%s to %dx%d", name, largest[name].Width, largest[name].Height))
 	}

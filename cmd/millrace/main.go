@@ -45,7 +45,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	err = parsed.Run(&console{ctx: ctx, out: stdout, err: stderr, flags: cmd.logFlags})
-	var wrong config.Problems
+	var wrong config.FileError
 	switch {
 	case err == nil:
 		return exitOK

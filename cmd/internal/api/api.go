@@ -42,29 +42,31 @@ const maxBody = 4 << 10
 
 // NewServer returns a server with every limit set, ready for Serve.
 func NewServer(cfg Config) *http.Server {
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	cfg = cfg.withDefaults()
 	return &http.Server{
 		Handler:           Handler(cfg),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      cfg.exitTimeout() + 20*time.Second,
+		WriteTimeout:      cfg.ExitTimeout + 20*time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 	}
 }
 
-func (c Config) exitTimeout() time.Duration {
-	if c.ExitTimeout <= 0 {
-		return 10 * time.Second
+func (c Config) withDefaults() Config {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return c.ExitTimeout
+	if c.ExitTimeout <= 0 {
+		c.ExitTimeout = 10 * time.Second
+	}
+	return c
 }
 
 // Handler returns the API without its server.
 func Handler(cfg Config) http.Handler {
+	cfg = cfg.withDefaults()
 	h := &handler{cfg: cfg}
 	mux := http.NewServeMux()
 	for _, r := range h.routes() {
@@ -129,8 +131,9 @@ func (h *handler) routes() []route {
 
 // Routes returns what the API answers, as METHOD PATH.
 func Routes() []string {
-	var all []string
-	for _, r := range (&handler{}).routes() {
+	routes := (&handler{}).routes()
+	all := make([]string, 0, len(routes))
+	for _, r := range routes {
 		all = append(all, r.method+" "+r.path)
 	}
 	return all
@@ -202,7 +205,7 @@ func (h *handler) exit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// A client that goes away does not turn an ordered exit into a forced one.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), h.cfg.exitTimeout())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), h.cfg.ExitTimeout)
 	defer cancel()
 	h.done(w, c, c.Exit(ctx))
 }

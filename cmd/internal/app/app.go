@@ -54,14 +54,14 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 		return errors.Join(err, listener.Close())
 	}
 	server := api.NewServer(api.Config{Engine: a.eng, Logger: a.log, ExitTimeout: a.cfg.Engine.ExitTimeout, Scrub: a.cfg.Scrub})
-	if err := workers.Go(func() error { return a.serve(server, listener) }, nil); err != nil {
+	if err = workers.Go(func() error { return a.serve(server, listener) }, nil); err != nil {
 		return errors.Join(err, listener.Close(), threads.Close(time.Second))
 	}
 	defer func() {
-		err = errors.Join(err, shutDown(server), threads.Close(time.Second))
+		err = errors.Join(err, shutDown(context.WithoutCancel(ctx), server), threads.Close(time.Second))
 	}()
 	if err = a.startLive(); err == nil {
-		err = a.startChannels()
+		err = a.startChannels() //nolint:contextcheck // channels live until they are told to exit
 	}
 	if err != nil {
 		return errors.Join(err, a.leave(context.WithoutCancel(ctx)))
@@ -142,8 +142,8 @@ func (a *App) serve(server *http.Server, l net.Listener) error {
 }
 
 // shutDown ends the API: requests under way get their answer, but not for ever.
-func shutDown(server *http.Server) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+func shutDown(ctx context.Context, server *http.Server) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	if server.Shutdown(ctx) != nil {
 		return server.Close()

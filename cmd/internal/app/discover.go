@@ -14,7 +14,7 @@ import (
 // come even where a driver failed to list its devices; the error says which did.
 func Discover(ctx context.Context, reg *hal.Registry) ([]config.Channel, error) {
 	devices, err := reg.Devices(ctx)
-	var all []config.Channel
+	all := make([]config.Channel, 0, len(devices))
 	taken := map[string]bool{}
 	for _, d := range devices {
 		name := channelName(d)

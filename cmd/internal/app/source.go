@@ -29,7 +29,7 @@ func (c candidate) Check() error {
 }
 
 // Open opens the source.
-func (c candidate) Open(ctx context.Context, opts hal.Options) (hal.Source, error) { //nolint:ireturn // as pipeline.Candidate says
+func (c candidate) Open(ctx context.Context, opts hal.Options) (hal.Source, error) {
 	d, u, err := c.reg.Lookup(c.src.URL)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", hal.ErrUnsupported, err)

@@ -32,13 +32,13 @@ channels:
 channels:
   - name: gate
     source: rtsp://192.168.1.20/main
-m.yml:3:5: a second YAML document: one file holds one configuration`,
+m.yml:2:1: a second YAML document: one file holds one configuration`,
 		},
 		{
-			"unknown keys with the nearest one", "lisen: x\nchanels: y\nzzz: 1\n" + with("    recrod: {}\n    encode: {bitrat: 4M}\n"), `m.yml:1:1: unknown key "lisen": do you mean listen?
+			"unknown keys with the nearest one", "lisen: x\nchanels: y\nzzz: 1\n" + with("    recordd: {}\n    encode: {bitrat: 4M}\n"), `m.yml:1:1: unknown key "lisen": do you mean listen?
 m.yml:2:1: unknown key "chanels": do you mean channels?
 m.yml:3:1: unknown key "zzz": one of data, listen, log, rtsp, engine, defaults, channels
-m.yml:7:5: channels[0]: unknown key "recrod": do you mean record?
+m.yml:7:5: channels[0]: unknown key "recordd": do you mean record?
 m.yml:8:14: channels[0].encode: unknown key "bitrat": do you mean bitrate?`,
 		},
 		{

@@ -139,7 +139,7 @@ func TestBrokenConfigurations(t *testing.T) { // A3: file, line, column, what wo
 	for _, tc := range broken() {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := config.Parse("m.yml", []byte(tc.text), env())
-			var problems config.Problems
+			var problems config.FileError
 			require.ErrorAs(t, err, &problems)
 			require.Equal(t, tc.want, err.Error())
 			for _, secret := range []string{password, "s3cr3t", "hunter2"} {
@@ -172,7 +172,7 @@ func TestHostileSizes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := config.Parse("m.yml", []byte(text), env())
-			var problems config.Problems
+			var problems config.FileError
 			require.ErrorAs(t, err, &problems)
 			require.LessOrEqual(t, len(problems), 250)
 		})
@@ -195,7 +195,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		cfg, err := config.Parse("m.yml", text, env())
 		if err != nil {
-			var problems config.Problems
+			var problems config.FileError
 			require.ErrorAs(t, err, &problems)
 			require.NotEmpty(t, problems)
 			require.NotContains(t, err.Error(), password)

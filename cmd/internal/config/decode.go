@@ -16,7 +16,7 @@ type decoder struct {
 	file     string
 	env      Env
 	secrets  []string
-	problems Problems
+	problems FileError
 }
 
 // maxProblems is how many are told; after that many the file is something else.

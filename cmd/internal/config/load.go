@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 )
 
 // Env is what a configuration leans on. The zero value is the real world, and takes any URL.
@@ -28,7 +29,7 @@ func (e Env) withDefaults() Env {
 	return e
 }
 
-// Load reads a file. An error about what is in it is of type Problems.
+// Load reads a file. An error about what is in it is of type FileError.
 func Load(path string, env Env) (Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -42,7 +43,7 @@ func Load(path string, env Env) (Config, error) {
 	return Parse(path, text, env)
 }
 
-// Parse reads a configuration; file is its name in the errors, which are of type Problems.
+// Parse reads a configuration; file is its name in the errors, which are of type FileError.
 func Parse(file string, text []byte, env Env) (Config, error) {
 	d := &decoder{file: file, env: env.withDefaults()}
 	cfg := Default()
@@ -64,7 +65,7 @@ func CheckListen(address string, local bool) error {
 	if err != nil {
 		return errors.New("HOST:PORT, such as 127.0.0.1:8080")
 	}
-	if n, err := net.LookupPort("tcp", port); err != nil || n < 0 {
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return errors.New("HOST:PORT with a port from 0 to 65535, such as 127.0.0.1:8080")
 	}
 	ip := net.ParseIP(host)

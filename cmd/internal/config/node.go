@@ -208,6 +208,30 @@ func (d *decoder) convert(n ast.Node) *node {
 		return &node{kind: isNull}
 	}
 	line, col := place(n.GetToken())
+	at := func(k kind) *node { return &node{kind: k, line: line, col: col} }
+	switch n := n.(type) {
+	case *ast.AnchorNode, *ast.TagNode: // refused already
+	case ast.ScalarNode:
+		return scalar(n, line, col)
+	case *ast.SequenceNode:
+		list := at(isList)
+		for _, v := range n.Values {
+			list.items = append(list.items, d.convert(v))
+		}
+		return list
+	case *ast.MappingNode:
+		return d.object(n.Values, line, col)
+	case *ast.MappingValueNode:
+		return d.object([]*ast.MappingValueNode{n}, line, col)
+	case *ast.MappingKeyNode:
+	default:
+		d.problem(line, col, "", "not taken in a configuration: "+strings.ToLower(n.Type().YAMLName()))
+	}
+	return at(isBroken)
+}
+
+// scalar makes a node of a value without parts.
+func scalar(n ast.ScalarNode, line, col int) *node {
 	at := func(k kind, text string) *node { return &node{kind: k, line: line, col: col, text: text} }
 	switch n := n.(type) {
 	case *ast.NullNode:
@@ -230,22 +254,8 @@ func (d *decoder) convert(n ast.Node) *node {
 		return at(isFloat, n.GetToken().Value)
 	case *ast.BoolNode:
 		return at(isBoolean, n.Token.Value)
-	case *ast.SequenceNode:
-		list := at(isList, "")
-		for _, v := range n.Values {
-			list.items = append(list.items, d.convert(v))
-		}
-		return list
-	case *ast.MappingNode:
-		return d.object(n.Values, line, col)
-	case *ast.MappingValueNode:
-		return d.object([]*ast.MappingValueNode{n}, line, col)
-	case *ast.MappingKeyNode:
-	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode, *ast.TagNode: // refused already
-	default:
-		d.problem(line, col, "", "not taken in a configuration: "+strings.ToLower(n.Type().YAMLName()))
 	}
-	return at(isBroken, "")
+	return at(isBroken, "") // an alias, refused already
 }
 
 func (d *decoder) object(pairs []*ast.MappingValueNode, line, col int) *node {

@@ -26,10 +26,10 @@ func (p Problem) String() string {
 	return at + ": " + p.Message
 }
 
-// Problems is an error: all that is wrong with a file, sorted by place.
-type Problems []Problem
+// FileError is all that is wrong with a file, sorted by place.
+type FileError []Problem
 
-func (p Problems) Error() string {
+func (p FileError) Error() string {
 	lines := make([]string, 0, len(p))
 	for _, one := range p {
 		lines = append(lines, one.String())
@@ -37,7 +37,7 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-func (p Problems) sort() {
+func (p FileError) sort() {
 	slices.SortStableFunc(p, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
 	})

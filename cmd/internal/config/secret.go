@@ -110,8 +110,7 @@ func (d *decoder) fromFile(file string) (string, error) {
 
 // cause is an error of the file system without its path, which the message has already.
 func cause(err error) error {
-	var p *os.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*os.PathError](err); ok {
 		return p.Err
 	}
 	return err

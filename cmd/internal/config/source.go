@@ -39,27 +39,7 @@ func (d *decoder) source(n *node, path string) (Source, bool) {
 	var s Source
 	at := n
 	if n.kind == isObject {
-		before := len(d.problems)
-		var user, password template
-		d.fields(n, path,
-			entry{"url", func(v *node, path string) {
-				got := d.url(v, path, want)
-				s.URL, s.Shown = got.URL, got.Shown
-			}},
-			entry{"user", d.secret(&user, false)},
-			entry{"password", d.secret(&password, true)},
-			entry{"transport", d.oneOf(&s.Transport, "tcp", "udp", "multicast")},
-		)
-		if n.get("url") == nil {
-			d.wrong(n, path, "has no url: url: rtsp://192.168.1.20/main")
-		}
-		if n.get("password") != nil && n.get("user") == nil {
-			d.wrong(n.at("password"), path, "has a password but no user: user: NAME")
-		}
-		if len(d.problems) > before {
-			return s, false
-		}
-		if n.get("user") != nil && !d.signIn(n, path, &s, user, password) {
+		if !d.sourceObject(n, path, want, &s) {
 			return s, false
 		}
 		at, path = n.at("url"), path+".url"
@@ -78,6 +58,31 @@ func (d *decoder) source(n *node, path string) (Source, bool) {
 		return s, false
 	}
 	return s, true
+}
+
+// sourceObject reads a source with its URL, user, password and transport.
+func (d *decoder) sourceObject(n *node, path, want string, s *Source) bool {
+	before := len(d.problems)
+	var user, password template
+	d.fields(n, path,
+		entry{"url", func(v *node, path string) {
+			got := d.url(v, path, want)
+			s.URL, s.Shown = got.URL, got.Shown
+		}},
+		entry{"user", d.secret(&user, false)},
+		entry{"password", d.secret(&password, true)},
+		entry{"transport", d.oneOf(&s.Transport, "tcp", "udp", "multicast")},
+	)
+	if n.get("url") == nil {
+		d.wrong(n, path, "has no url: url: rtsp://192.168.1.20/main")
+	}
+	if n.get("password") != nil && n.get("user") == nil {
+		d.wrong(n.at("password"), path, "has a password but no user: user: NAME")
+	}
+	if len(d.problems) > before {
+		return false
+	}
+	return n.get("user") == nil || d.signIn(n, path, s, user, password)
 }
 
 // url reads a URL with its secrets.
