@@ -283,3 +283,41 @@ func TestNoSenderReports(t *testing.T) {
 		f.Release()
 	}
 }
+
+// TestKeepAlive: gortsplib keeps the session alive while the socket is ours, and its answers,
+// smaller than any mark, are handed on.
+func TestKeepAlive(t *testing.T) {
+	t.Parallel()
+	cue, kept := make(chan []byte), make(chan struct{}, 100)
+	cam := playing(t, sdpOf(sdpH264()), cue)
+	cam.replies["SETUP"] = answer("200 OK", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1", "Session: 1;timeout=2")
+	cam.replies["OPTIONS"] = func(c *fakeConn, cseq string) bool {
+		kept <- struct{}{}
+		return proper("OPTIONS", "")(c, cseq)
+	}
+	s := open(t, rtsp.Driver{}, "rtsp://"+cam.addr+"/x")
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		defer cancel()
+		c := newCamera(t)
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for heard := 0; heard < 4; {
+			select {
+			case <-kept:
+				heard++
+			case <-tick.C:
+				cue <- interleave(0, c.shoot(fill(5000, 0x65, 0x88))...)
+			}
+		}
+	}()
+	for {
+		f, err := s.Read(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		require.NoError(t, err)
+		require.False(t, f.Gap)
+		f.Release()
+	}
+}
