@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/millrace-video/millrace/hal"
 	"github.com/millrace-video/millrace/hal/pixel"
@@ -24,6 +25,12 @@ var (
 	_ hal.EncoderDriver = soft.Driver{}
 	_ hal.KeyFramer     = hal.Encoder(nil)
 )
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
+		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"))
+}
 
 // camera makes raw pictures: a gradient that moves, and a bright square that moves faster.
 type camera struct {
@@ -248,7 +255,7 @@ func TestALibraryThatIsAnotherHidesNoOther(t *testing.T) {
 }
 
 func TestH264DecodesToThePicturesWritten(t *testing.T) {
-	const w, h, count = 322, 178, 30
+	const w, h, count = 210, 114, 20
 	for _, f := range []hal.PixelFormat{hal.I420, hal.YUYV, hal.UYVY, hal.NV12, hal.NV21} {
 		t.Run(f.String(), func(t *testing.T) {
 			c := newCamera(t, f, w, h)
@@ -407,7 +414,7 @@ func TestJPEGOfAFullRangePictureIsNotStretched(t *testing.T) {
 }
 
 func TestParallelJPEGKeepsTheOrder(t *testing.T) {
-	const count = 40
+	const count = 24
 	for _, name := range []string{"turbojpeg", "gojpeg"} {
 		for _, share := range []int{5, 3, 1} { // as many workers as asked for, too few, none
 			t.Run(fmt.Sprintf("%s on %d workers", name, share-1), func(t *testing.T) {
@@ -418,7 +425,7 @@ func TestParallelJPEGKeepsTheOrder(t *testing.T) {
 				block := make(chan struct{})
 				require.NoError(t, workers.Go(func() error { <-block; return nil }, nil))
 
-				c := newCamera(t, hal.YUYV, 320, 240)
+				c := newCamera(t, hal.YUYV, 160, 96)
 				cfg := config(t, hal.MJPEG, c)
 				cfg.Parallel, cfg.Workers = 4, workers
 				e := open(t, name, cfg)
@@ -605,7 +612,7 @@ func best(t *testing.T, r *hal.Registry, cfg hal.EncoderConfig, except ...string
 func TestAFrameCostsNoAllocation(t *testing.T) {
 	for name, bound := range map[string]float64{"openh264": 0, "turbojpeg": 0, "gojpeg": 6} {
 		for _, f := range []hal.PixelFormat{hal.I420, hal.YUYV} {
-			c := newCamera(t, f, 320, 240)
+			c := newCamera(t, f, 160, 96)
 			codec := hal.MJPEG
 			if name == "openh264" {
 				codec = hal.H264

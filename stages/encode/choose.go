@@ -32,7 +32,11 @@ func (s *Stage) start(ctx context.Context) error {
 		}
 		return s.enter(one)
 	}
-	return fmt.Errorf("%w: no encoder for %s from %s: %w", hal.ErrUnsupported, s.codec, in, errors.Join(errs...))
+	cause := errors.Join(errs...)
+	if cause == nil {
+		cause = errors.New("there is none any more")
+	}
+	return fmt.Errorf("%w: no encoder for %s from %s: %w", hal.ErrUnsupported, s.codec, in, cause)
 }
 
 // open opens encoder i of those there are.

@@ -21,7 +21,7 @@ type session struct {
 	delivered atomic.Uint64 // frames read
 	missed    atomic.Uint64 // frames that were counted as lost
 	dropped   atomic.Bool   // the stage closes it: what Read says then is no failure
-	done      chan struct{} // closed by the reader when nothing more comes out
+	done      chan struct{} // closed by the reader when nothing more comes out, unless it panics
 	err       error         // why, before done: nil at the end of the input
 	passing   error         // env.Out's
 }
@@ -29,7 +29,20 @@ type session struct {
 // read passes on what the encoder yields until it ends. What fails is closed, so that nobody
 // waits at its other side.
 func (s *session) read(ctx context.Context, o *outlet) {
-	defer close(s.done)
+	over := false
+	defer func() {
+		if !over { // a panic, which ends the reader as a whole
+			_ = s.Close() //nolint:errcheck // the panic is what counts
+			return
+		}
+		close(s.done)
+	}()
+	s.copy(ctx, o)
+	over = true
+}
+
+// copy is read's loop.
+func (s *session) copy(ctx context.Context, o *outlet) {
 	for {
 		f, err := s.Read(ctx)
 		switch {
