@@ -297,9 +297,9 @@ func TestKeepAlive(t *testing.T) {
 	}
 	s := open(t, rtsp.Driver{}, "rtsp://"+cam.addr+"/x")
 	ctx, cancel := context.WithCancel(t.Context())
+	c := newCamera(t)
 	go func() {
 		defer cancel()
-		c := newCamera(t)
 		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
 		for heard := 0; heard < 4; {
