@@ -34,8 +34,25 @@ type trunkStage struct {
 	fault fault
 }
 
-// rawQueue is how many pictures wait before a stage of the trunk: raw pictures are few.
-const rawQueue = 2
+// rawQueue is how many pictures wait before a stage of the trunk: raw pictures are few. Sound
+// that comes along has room of its own, or it and the pictures would push each other out.
+const (
+	rawQueue   = 2
+	soundQueue = 128
+	soundBytes = 256 << 10
+)
+
+// rawLimit is the bound of a queue in the trunk.
+func rawLimit(s *hal.Stream, live bool) Limit {
+	limit := Limit{Frames: rawQueue, Full: DropOldest}
+	if v := s.Video(); v >= 0 && s.Audio() >= 0 && s.Tracks[v].Layout.Size > 0 {
+		limit.Frames, limit.Bytes = rawQueue+soundQueue, rawQueue*s.Tracks[v].Layout.Size+soundBytes
+	}
+	if !live {
+		limit.Full = Wait
+	}
+	return limit
+}
 
 func newTrunk(ch *assembly) *trunk {
 	t := &trunk{ch: ch}
@@ -71,11 +88,7 @@ func (t *trunk) begin(s *hal.Stream, live bool, cancel context.CancelCauseFunc) 
 		if set&(1<<i) == 0 {
 			continue
 		}
-		limit := Limit{Frames: rawQueue, Full: DropOldest}
-		if !live {
-			limit.Full = Wait
-		}
-		q, err := newQueue(ts.stage.Name(), limit, nil)
+		q, err := newQueue(ts.stage.Name(), rawLimit(s, live), nil)
 		if err != nil {
 			return err
 		}
