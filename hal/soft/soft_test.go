@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/haltest"
 	"github.com/millrace-video/millrace/hal/pixel"
 	"github.com/millrace-video/millrace/hal/soft"
 	"github.com/millrace-video/millrace/pool"
@@ -171,6 +172,8 @@ func encode(t testing.TB, e hal.Encoder, c *camera, count int) []kept {
 		require.NoError(t, e.Write(t.Context(), c.frame()))
 		f, err := e.Read(t.Context())
 		require.NoError(t, err)
+		require.NoError(t, haltest.Payload(f))
+		require.NoError(t, haltest.Track(*f.Info()))
 		all = append(all, keep(f))
 	}
 	return all
