@@ -1,0 +1,132 @@
+// Command run is `make hil`: it sets the virtual machine up, builds the suite, runs it inside and
+// prints the table of cases.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/millrace-video/millrace/bench/hil"
+)
+
+// settings are the flags.
+type settings struct {
+	arch, run string
+	limit     time.Duration
+	keep      bool
+}
+
+func main() {
+	var s settings
+	flag.StringVar(&s.arch, "arch", "amd64", "of the machine: amd64 or arm64")
+	flag.StringVar(&s.run, "run", "", "only the cases that match, as for go test")
+	flag.DurationVar(&s.limit, "limit", 8*time.Minute, "of the run inside the machine")
+	flag.BoolVar(&s.keep, "keep", false, "keep what the machine and its host shared")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := s.all(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "hil:", err)
+		os.Exit(1)
+	}
+}
+
+// all is the whole run, from the root of the repository.
+func (s settings) all(ctx context.Context) error {
+	dir, err := s.setUp(ctx)
+	if err != nil {
+		return err
+	}
+	share, err := os.MkdirTemp("", "millrace-hil-")
+	if err != nil {
+		return err
+	}
+	if s.keep {
+		fmt.Println("hil: shared directory:", share)
+	} else {
+		defer os.RemoveAll(share) //nolint:errcheck // a leftover in the temporary directory
+	}
+	if err = s.build(ctx, share); err != nil {
+		return err
+	}
+	code, err := s.boot(ctx, hil.Machine{Arch: s.arch, Dir: dir, Share: share})
+	cases, bad, tableErr := table(share)
+	switch {
+	case err != nil:
+		return errors.Join(err, tableErr)
+	case tableErr != nil:
+		return tableErr
+	case bad > 0 || code != 0 || cases == 0:
+		return fmt.Errorf("the suite failed with code %d: %d of %d cases did not pass", code, bad, cases)
+	}
+	return nil
+}
+
+// setUp returns the directory of the machine.
+func (s settings) setUp(ctx context.Context) (string, error) {
+	defer took("setting up the machine", time.Now())
+	cmd := exec.CommandContext(ctx, "bash", "bench/hil/setup.sh", s.arch) //nolint:gosec // our own script
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("setting up the machine: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// build links the suite statically, because there is no library in the machine.
+func (s settings) build(ctx context.Context, share string) error {
+	defer took("building the suite", time.Now())
+	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-trimpath", "-tags", "hil,netgo,osusergo", //nolint:gosec // our own command
+		"-ldflags", "-s -w -extldflags -static", "-o", filepath.Join(share, "hil.test"), "./bench/hil")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=1", "GOOS=linux", "GOARCH="+s.arch, "CC="+map[string]string{
+		"amd64": "x86_64-linux-gnu-gcc", "arm64": "aarch64-linux-gnu-gcc",
+	}[s.arch])
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("building the suite: %w", err)
+	}
+	args := fmt.Sprintf("-test.v -test.timeout %v -test.run %s\n", s.limit, s.run)
+	return os.WriteFile(filepath.Join(share, "args"), []byte(args), 0o600)
+}
+
+// boot runs the suite inside the machine.
+func (s settings) boot(ctx context.Context, m hil.Machine) (int, error) {
+	defer took("the machine", time.Now())
+	if err := os.Mkdir(filepath.Join(m.Share, "out"), 0o755); err != nil { //nolint:gosec // others judge what lies there
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.limit+time.Minute)
+	defer cancel()
+	return m.Run(ctx, os.Stdout)
+}
+
+// table prints the cases and returns how many there are and how many did not pass.
+func table(share string) (cases, bad int, err error) {
+	log, err := os.Open(filepath.Join(share, "log")) //nolint:gosec // of our own directory
+	if err != nil {
+		return 0, 0, err
+	}
+	defer log.Close() //nolint:errcheck // it was only read
+	all, err := hil.Cases(log)
+	if err != nil {
+		return 0, 0, err
+	}
+	fmt.Println()
+	bad, err = hil.WriteTable(os.Stdout, all)
+	fmt.Printf("\nhil: %d passed, %d failed\n", len(all)-bad, bad)
+	return len(all), bad, err
+}
+
+func took(what string, since time.Time) {
+	fmt.Printf("hil: %s: %.1f s\n", what, time.Since(since).Seconds())
+}
