@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -61,11 +62,13 @@ func (m Machine) args() []string {
 	case hasKVM():
 		machine = []string{"qemu-system-x86_64", "-M", "q35", "-accel", "kvm", "-cpu", "host"}
 	}
-	return append(machine, "-smp", "2", "-m", "1024",
+	return slices.Concat(machine, []string{
+		"-smp", "2", "-m", "1024",
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio",
-		"-kernel", filepath.Join(m.Dir, "kernel"), "-initrd", filepath.Join(m.Dir, "initramfs.cpio"), "-append", kernel+console,
-		"-fsdev", "local,id=host,security_model=none,path="+m.Share, "-device", "virtio-9p-pci,fsdev=host,mount_tag=host",
-		"-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile=")
+		"-kernel", filepath.Join(m.Dir, "kernel"), "-initrd", filepath.Join(m.Dir, "initramfs.cpio"), "-append", kernel + console,
+		"-fsdev", "local,id=host,security_model=none,path=" + m.Share, "-device", "virtio-9p-pci,fsdev=host,mount_tag=host",
+		"-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile=",
+	})
 }
 
 // hasKVM says whether KVM works: its device may open and still be of no use where the processor
