@@ -16,6 +16,9 @@ type Home interface {
 type Slot struct {
 	// Index is the owner's own: a driver's buffer number.
 	Index int
+	// Owner is the owner's own too: by it a driver knows its memory again, for one of its devices
+	// to read what another wrote.
+	Owner any
 
 	home   Home
 	state  atomic.Uint64 // generation in the upper half, references in the lower
