@@ -134,16 +134,16 @@ func (p *player) watch(url string, tracks ...int) answer {
 	return a
 }
 
-// rtp is a packet's header.
-type rtp struct {
+// rtpPacket is a packet's header.
+type rtpPacket struct {
 	seq     uint16
 	ts      uint32
 	marker  bool
 	payload []byte
 }
 
-func parseRTP(b []byte) rtp {
-	return rtp{
+func parseRTP(b []byte) rtpPacket {
+	return rtpPacket{
 		seq: binary.BigEndian.Uint16(b[2:]), ts: binary.BigEndian.Uint32(b[4:]), marker: b[1]&0x80 != 0, payload: b[12:],
 	}
 }
@@ -151,7 +151,7 @@ func parseRTP(b []byte) rtp {
 // pictures reads n access units of channel 0, and fails where a packet is missing.
 func (p *player) pictures(n int) {
 	p.t.Helper()
-	var last *rtp
+	var last *rtpPacket
 	for n > 0 {
 		ch, b := p.packet()
 		if ch != 0 {

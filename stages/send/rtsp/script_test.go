@@ -2,7 +2,6 @@ package rtsp_test
 
 import (
 	"context"
-	"io"
 	"net/url"
 	"testing"
 	"time"
@@ -23,7 +22,7 @@ type script struct {
 	arena  *pool.Arena
 	stream *hal.Stream
 	frames chan hal.Frame
-	ends   chan struct{} // each makes a run end
+	ends   chan struct{} // each makes the signal fail, and so the run end
 	opened chan struct{}
 }
 
@@ -46,7 +45,7 @@ func (s *script) Read(ctx context.Context) (hal.Frame, error) {
 	case f := <-s.frames:
 		return f, nil
 	case <-s.ends:
-		return hal.Frame{}, io.EOF
+		return hal.Frame{}, hal.ErrNoSignal
 	case <-ctx.Done():
 		return hal.Frame{}, context.Cause(ctx)
 	}
