@@ -37,7 +37,7 @@ func withBinary(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	binary = filepath.Join(dir, "millrace")
 	build := exec.CommandContext(context.Background(), "go", "build", "-ldflags", "-X main.version=v0.0.7-test", "-o", binary, ".")
 	if out, err := build.CombinedOutput(); err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/millrace-video/millrace/cmd/internal/config"
@@ -17,7 +16,7 @@ import (
 // Recording is one source into one file.
 type Recording struct {
 	Source   config.Source
-	File     string        // replaced where it exists
+	File     string        // replaced where it exists, once the first frame is there
 	Duration time.Duration // of the stream, by its time stamps; 0: until the source ends
 	Timeout  time.Duration // without a frame at the beginning; 0: 10 s
 	Log      *slog.Logger
@@ -50,9 +49,6 @@ const branchName = "file"
 // Run records until the duration is reached, the source ends, or ctx is done; each of them
 // leaves a whole file and is no error. A source that gives no frame in time, or never can, is.
 func (r Recording) Run(ctx context.Context, reg *hal.Registry) (Progress, error) {
-	if err := os.Remove(r.File); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return Progress{}, err
-	}
 	events := make(chan pipeline.Event, 64)
 	eng := pipeline.NewEngine(pipeline.Config{Logger: r.Log, OnEvent: func(e pipeline.Event) {
 		select {
