@@ -90,6 +90,13 @@ type SourceDriver interface {
 	Open(ctx context.Context, u *url.URL, opts Options) (Source, error)
 }
 
+// Awaiter is a SourceDriver that learns when a device is plugged in.
+type Awaiter interface {
+	// Await returns nil when the device that the URL names has come, and so opening it makes
+	// sense; or an error when ctx is done, or where it cannot know.
+	Await(ctx context.Context, u *url.URL) error
+}
+
 // Lister finds devices.
 type Lister interface {
 	Devices(ctx context.Context) ([]Device, error)

@@ -20,6 +20,13 @@ type Candidate interface {
 	Open(ctx context.Context, opts hal.Options) (hal.Source, error)
 }
 
+// Awaiter is a Candidate that learns when its device is plugged in: it is tried at once then,
+// whatever its back-off.
+type Awaiter interface {
+	// Await returns nil when a try makes sense, or an error when ctx is done or it cannot know.
+	Await(ctx context.Context) error
+}
+
 // Origin is where a channel's frames come from: its first stage. stages/acquire makes one.
 type Origin struct {
 	Candidates []Candidate // the preferred one first (H5)

@@ -51,10 +51,32 @@ func (h *head) pick(ctx context.Context) (*opened, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := h.rest(ctx, len(h.candidates), wait); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// rest waits for the back-off to pass, or for one of the first n candidates to be plugged in.
+func (h *head) rest(ctx context.Context, n int, wait time.Duration) error {
+	until := h.ch.eng.clock.Mono() + int64(wait)
+	for i := range n {
+		a, ok := h.candidates[i].Candidate.(Awaiter)
+		if _, never := h.waitFor(i); !ok || never {
+			continue
+		}
+		timed, cancel := context.WithTimeout(ctx, wait)
+		err := guard(func() error { return a.Await(timed) })
+		cancel()
+		if err == nil {
+			h.mu.Lock()
+			h.candidates[i].next = 0
+			h.mu.Unlock()
+			return nil
+		}
+		break
+	}
+	return sleep(ctx, time.Duration(until-h.ch.eng.clock.Mono()))
 }
 
 // sleep waits; it is in nobody's way: there is no source to read.
@@ -184,7 +206,7 @@ func (h *head) lookForBetter(ctx context.Context, index int) (*opened, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := h.rest(ctx, index, wait); err != nil {
 			return nil, err
 		}
 		for i := range index {

@@ -91,6 +91,20 @@ func (q *Queue) Push(f hal.Frame) error {
 	return err
 }
 
+// preload puts frames in whose number somebody else bounds, with a reference of their own. It
+// neither waits nor drops: the queue may hold more than its limit until they are taken.
+func (q *Queue) preload(frames []hal.Frame) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return
+	}
+	for _, f := range frames {
+		q.pushed++
+		q.insert(f.Retain(), f.Buf.Len())
+	}
+}
+
 // admit puts f in or not, and returns the frame to release. The caller holds mu.
 func (q *Queue) admit(f hal.Frame) (hal.Frame, error) {
 	size := f.Buf.Len()

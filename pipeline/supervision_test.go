@@ -352,3 +352,34 @@ func TestOnDemandBranch(t *testing.T) {
 		require.Equal(t, "|)", live.got())
 	})
 }
+
+// pluggable is a camera whose driver learns of hot plug.
+type pluggable struct {
+	*camera
+	came chan struct{}
+}
+
+func (p *pluggable) Await(ctx context.Context) error {
+	select {
+	case <-p.came:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// H2: a camera that is plugged in again is opened at once, whatever its back-off.
+func TestAPluggedInCameraIsNotWaitedFor(t *testing.T) {
+	bubble(t, pipeline.Config{}, func(t *testing.T, r *rig) {
+		cam := &camera{script: "I", openIs: hal.ErrNoDevice}
+		p := &pluggable{cam, make(chan struct{})}
+		ch := add(t, r, pipeline.Define("gate", from(p, &camera{name: "fallback", openIs: hal.ErrNoSignal})).
+			Branch("disk", pipeline.Limit{}, &sink{name: "disk"}))
+		require.NoError(t, ch.Start())
+		wait(10 * time.Minute)
+		cam.plug()
+		p.came <- struct{}{}
+		wait(2 * frameTime)
+		require.Equal(t, pipeline.Running, ch.State())
+	})
+}

@@ -106,9 +106,7 @@ func (t *Tee) Join(q *Queue) {
 	if slices.Contains(t.branches, q) {
 		return
 	}
-	for _, f := range t.tail {
-		_ = q.Push(f.Retain()) //nolint:errcheck // a queue that is closed takes nothing
-	}
+	q.preload(t.tail)
 	t.branches = append(slices.Clone(t.branches), q)
 	t.tellUrgency()
 }

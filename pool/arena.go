@@ -158,12 +158,21 @@ func (a *Arena) forget(c *chunk) {
 // arena's mu.
 func (c *chunk) lend(start, n int) Buffer {
 	if c.lent == len(c.slots) {
-		c.slots = append(c.slots, NewSlot(c))
+		c.addSlots()
 	}
 	s := c.slots[c.lent]
 	c.lent++
 	s.bytes = c.memory[start : start+n : start+n]
 	return s.Lend()
+}
+
+// addSlots makes as many slots again as there are, in one piece.
+func (c *chunk) addSlots() {
+	more := make([]Slot, max(8, len(c.slots)))
+	for i := range more {
+		more[i].home = c
+		c.slots = append(c.slots, &more[i])
+	}
 }
 
 // Return implements Home.
