@@ -59,7 +59,7 @@ func TestErrorsSayWhatIsWrong(t *testing.T) { // A3
 		{"OPTIONS", "live", "", 200, "OK"},
 		{"GET_PARAMETER", "live", "", 200, "OK"},
 	} {
-		a := p.ask(tc.method, r.url(tc.path), tc.header+strings.Repeat("", 1))
+		a := p.ask(tc.method, r.url(tc.path), tc.header)
 		require.Equal(t, tc.status, a.status, "%s %s: %s", tc.method, tc.path, a.reason)
 		require.Contains(t, a.reason, tc.reason)
 		p.session = ""
@@ -225,7 +225,8 @@ func TestConfigurationErrors(t *testing.T) { // A3
 		require.ErrorContains(t, rtsp.NewServer(tc.cfg).Start(), tc.want)
 	}
 	require.NoError(t, rtsp.Config{}.Validate())
-	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	var lc net.ListenConfig
+	busy, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { require.NoError(t, busy.Close()) }()
 	require.ErrorContains(t, rtsp.NewServer(rtsp.Config{Listen: busy.Addr().String()}).Start(), "address already in use")

@@ -196,7 +196,7 @@ func (h *handler) OnPlay(ctx *gortsplib.ServerHandlerOnPlayCtx) (*base.Response,
 		return refuse(base.StatusServiceUnavailable, oneLine(err)), nil
 	}
 	h.wait(c, c.ready, playWait)
-	if l, _, err := r.mount.described(); err != nil || l != r.layout {
+	if !r.mount.serves(r.layout) {
 		r.drop(false)
 		return refuse(base.StatusGone, errChanged.Error()), nil
 	}

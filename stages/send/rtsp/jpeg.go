@@ -89,26 +89,32 @@ func parseJPEG(data []byte) (pic picture, err error) {
 		}
 		segment := data[4:n]
 		data = data[n:]
-		switch {
-		case marker == 0xDB:
-			err = pic.quantisation(segment)
-		case marker == 0xC4:
-			err = standardHuffman(segment)
-		case marker == 0xDD && len(segment) >= 2:
-			pic.interval = int(binary.BigEndian.Uint16(segment))
-		case marker == 0xC0:
-			err = pic.frame(segment)
-		case marker > 0xC0 && marker <= 0xCF && marker != 0xC8 && marker != 0xCC:
-			err = errJPEGKind
-		case marker == 0xDA:
+		if marker == 0xDA {
 			pic.scan = data
 			return pic, pic.check()
 		}
-		if err != nil {
+		if err := pic.segment(marker, segment); err != nil {
 			return pic, err
 		}
 	}
 	return pic, errNotJPEG
+}
+
+// segment takes note of what stands before the scan.
+func (p *picture) segment(marker byte, s []byte) error {
+	switch {
+	case marker == 0xDB:
+		return p.quantisation(s)
+	case marker == 0xC4:
+		return standardHuffman(s)
+	case marker == 0xDD && len(s) >= 2:
+		p.interval = int(binary.BigEndian.Uint16(s))
+	case marker == 0xC0:
+		return p.frame(s)
+	case marker > 0xC0 && marker <= 0xCF && marker != 0xC8 && marker != 0xCC:
+		return errJPEGKind
+	}
+	return nil
 }
 
 func (p *picture) check() error {
@@ -142,12 +148,10 @@ func (p *picture) frame(s []byte) error {
 		return fmt.Errorf("%w: this one is %dx%d", errJPEGSize, w, h)
 	}
 	p.w, p.h = (w+7)/8, (h+7)/8
-	switch y := s[7]; {
-	case s[10] != 0x11 || s[13] != 0x11:
-		return errSubsample
-	case y == 0x21:
+	switch [3]byte{s[7], s[10], s[13]} {
+	case [3]byte{0x21, 0x11, 0x11}:
 		p.kind = 0
-	case y == 0x22:
+	case [3]byte{0x22, 0x11, 0x11}:
 		p.kind = 1
 	default:
 		return errSubsample

@@ -154,11 +154,11 @@ func (t *track) sameToPlayers(u hal.Track) bool {
 	if t.Codec.IsVideo() {
 		return true
 	}
-	return t.Track.Equal(u)
+	return t.Equal(u)
 }
 
 // formatOf is how gortsplib describes a track; an error says why it cannot be served.
-func formatOf(t hal.Track, pt uint8) (format.Format, error) {
+func formatOf(t hal.Track, pt uint8) (format.Format, error) { //nolint:ireturn // gortsplib's own
 	switch t.Codec {
 	case hal.H264:
 		return &format.H264{PayloadTyp: pt, PacketizationMode: 1, SPS: t.SPS, PPS: t.PPS}, nil
@@ -171,33 +171,35 @@ func formatOf(t hal.Track, pt uint8) (format.Format, error) {
 			return nil, errJPEGSize
 		}
 		return &format.MJPEG{}, nil
-	case hal.AAC:
+	case hal.CodecUnknown, hal.Raw:
+		return nil, errors.New("not encoded")
+	case hal.AAC, hal.Opus, hal.G711A, hal.G711U, hal.LPCM:
+	}
+	return soundFormat(t, pt)
+}
+
+func soundFormat(t hal.Track, pt uint8) (format.Format, error) { //nolint:ireturn // as above
+	if t.SampleRate <= 0 || t.Channels <= 0 || t.Channels > 16 {
+		return nil, fmt.Errorf("%d Hz, %d channels", t.SampleRate, t.Channels)
+	}
+	switch {
+	case t.Codec == hal.AAC:
 		var c mpeg4audio.AudioSpecificConfig
 		if err := c.Unmarshal(t.AudioConfig); err != nil {
 			return nil, fmt.Errorf("its configuration: %w", err)
 		}
 		return &format.MPEG4Audio{PayloadTyp: pt, Config: &c, SizeLength: 13, IndexLength: 3, IndexDeltaLength: 3}, nil
-	case hal.Opus:
-		if t.Channels != 1 && t.Channels != 2 {
-			return nil, fmt.Errorf("%d channels", t.Channels)
-		}
+	case t.Codec == hal.Opus && t.Channels <= 2:
 		return &format.Opus{PayloadTyp: pt, ChannelCount: t.Channels}, nil
-	case hal.G711A, hal.G711U:
-		return g711(t, pt)
-	case hal.LPCM:
-		if t.SampleRate <= 0 || t.Channels <= 0 || t.Channels > 16 || t.BitDepth != 16 && t.BitDepth != 24 {
-			return nil, fmt.Errorf("%d bits, %d Hz, %d channels", t.BitDepth, t.SampleRate, t.Channels)
-		}
+	case t.Codec == hal.LPCM && (t.BitDepth == 16 || t.BitDepth == 24):
 		return &format.LPCM{PayloadTyp: pt, BitDepth: t.BitDepth, SampleRate: t.SampleRate, ChannelCount: t.Channels}, nil
-	case hal.CodecUnknown, hal.Raw:
+	case t.Codec == hal.G711A || t.Codec == hal.G711U:
+		return g711(t, pt), nil
 	}
-	return nil, errors.New("not encoded")
+	return nil, fmt.Errorf("%d channels, %d bits", t.Channels, t.BitDepth)
 }
 
-func g711(t hal.Track, pt uint8) (format.Format, error) {
-	if t.SampleRate <= 0 || t.Channels <= 0 || t.Channels > 16 {
-		return nil, fmt.Errorf("%d Hz, %d channels", t.SampleRate, t.Channels)
-	}
+func g711(t hal.Track, pt uint8) *format.G711 {
 	f := &format.G711{PayloadTyp: pt, MULaw: t.Codec == hal.G711U, SampleRate: t.SampleRate, ChannelCount: t.Channels}
 	if t.SampleRate == 8000 && t.Channels == 1 {
 		f.PayloadTyp = 8 // static (RFC 3551)
@@ -205,5 +207,5 @@ func g711(t hal.Track, pt uint8) (format.Format, error) {
 			f.PayloadTyp = 0
 		}
 	}
-	return f, nil
+	return f
 }

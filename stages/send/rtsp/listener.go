@@ -75,7 +75,7 @@ func (l *listener) wait(d time.Duration) bool {
 }
 
 // admit wraps a connection, or closes it where there are too many.
-func (l *listener) admit(c *net.TCPConn) net.Conn { //nolint:ireturn // what gortsplib takes
+func (l *listener) admit(c *net.TCPConn) net.Conn {
 	limit := int64(l.server.cfg.MaxConns)
 	if l.open.Add(1) > limit {
 		l.open.Add(-1)

@@ -351,7 +351,7 @@ func (m *mount) fault(t *track, err error) {
 	}
 	if text := err.Error(); text != m.bad {
 		m.bad = text
-		m.env.Log.Warn("frame cannot be sent over RTSP", "track", t.Track.String(), "cause", text)
+		m.env.Log.Warn("frame cannot be sent over RTSP", "track", t.String(), "cause", text)
 	}
 }
 
@@ -399,6 +399,13 @@ func (m *mount) described() (*layout, []byte, error) {
 		return nil, nil, fmt.Errorf("channel %s: %w", m.name, m.why)
 	}
 	return m.layout, m.layout.sdp, nil
+}
+
+// serves says whether l is the layout in use.
+func (m *mount) serves(l *layout) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.open && m.layout == l
 }
 
 // join makes r a reader: start is told where it begins, with what is kept, under mu so that it

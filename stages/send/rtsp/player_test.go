@@ -17,7 +17,7 @@ import (
 
 // player is an RTSP client written out, so that a test can do what no client would.
 type player struct {
-	t       *testing.T
+	t       testing.TB
 	conn    net.Conn
 	r       *bufio.Reader
 	cseq    int
@@ -32,7 +32,7 @@ type answer struct {
 	body   string
 }
 
-func dial(t *testing.T, address string) *player {
+func dial(t testing.TB, address string) *player {
 	t.Helper()
 	var d net.Dialer
 	c, err := d.DialContext(t.Context(), "tcp", address)

@@ -27,13 +27,11 @@ func ntpTime(t time.Time) uint64 {
 func reportSize(n int) int { return interleavedHeader + 28 + 8 + (2+n+4)/4*4 }
 
 // putReport writes a track's sender report and source description (its name) as an interleaved
-// packet and returns its length.
-func putReport(p []byte, t *track, ref reference, channel byte, name string) int {
-	size := reportSize(len(name))
-	p = p[:size]
+// packet into p, which has reportSize.
+func putReport(p []byte, t *track, ref reference, channel byte, name string) {
 	clear(p)
 	p[0], p[1] = '$', channel
-	binary.BigEndian.PutUint16(p[2:], uint16(size-interleavedHeader))
+	binary.BigEndian.PutUint16(p[2:], uint16(len(p)-interleavedHeader))
 	sr := p[interleavedHeader:]
 	sr[0], sr[1] = 0x80, 200
 	binary.BigEndian.PutUint16(sr[2:], 6)
@@ -48,5 +46,4 @@ func putReport(p []byte, t *track, ref reference, channel byte, name string) int
 	binary.BigEndian.PutUint32(sdes[4:], t.ssrc)
 	sdes[8], sdes[9] = 1, byte(len(name)) // CNAME
 	copy(sdes[10:], name)
-	return size
 }

@@ -56,14 +56,11 @@ func NewServer(cfg Config) *Server {
 // Open fails where another channel of that name is being served.
 func (s *Server) Mount(name string) pipeline.Stage { return &mount{server: s, name: name} }
 
-var (
-	errStarted = errors.New("rtsp: the server was started before")
-	errEnded   = errors.New("rtsp: the server is closed")
-)
+var errStarted = errors.New("rtsp: the server was started before")
 
 // Start listens and serves. It takes all it needs or nothing.
 func (s *Server) Start() (err error) {
-	if err := s.cfg.Validate(); err != nil {
+	if err = s.cfg.Validate(); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -77,31 +74,20 @@ func (s *Server) Start() (err error) {
 			undo[i]()
 		}
 	}()
-	if err := s.takeWorkers(); err != nil {
+	if err = s.takeWorkers(); err != nil {
 		return err
 	}
 	undo = append(undo, s.freeWorkers)
-	host, _, err := net.SplitHostPort(s.cfg.Listen)
-	if err != nil {
-		return err
-	}
 	signal := &gortsplib.Server{
 		Handler: &handler{s}, RTSPAddress: s.cfg.Listen, Listen: s.listen, DisableRTCPSenderReports: true,
 		WriteQueueSize: 8, // reports of ours do not go through it
 	}
 	if s.cfg.UDP != UDPOff {
-		if s.ports, err = s.openPorts(host); err != nil {
+		if s.ports, err = s.openPorts(); err != nil {
 			return err
 		}
 		undo = append(undo, func() { _ = s.ports.close() }) //nolint:errcheck // the failure that led here is reported
-		n := s.ports.port()
-		signal.UDPRTPAddress, signal.UDPRTCPAddress = net.JoinHostPort(host, strconv.Itoa(n)), net.JoinHostPort(host, strconv.Itoa(n+1))
-		signal.ListenPacket = func(_, address string) (net.PacketConn, error) {
-			if address == signal.UDPRTPAddress {
-				return s.ports.rtp, nil
-			}
-			return s.ports.rtcp, nil
-		}
+		s.ports.serve(signal)
 	}
 	s.signal = signal
 	if err := signal.Start(); err != nil {
@@ -113,17 +99,18 @@ func (s *Server) Start() (err error) {
 	return nil
 }
 
-func (s *Server) openPorts(host string) (*ports, error) {
-	port := 0
-	if s.cfg.UDP != "" {
-		h, p, err := net.SplitHostPort(s.cfg.UDP)
-		if err != nil {
-			return nil, err
-		}
-		if port, err = strconv.Atoi(p); err != nil {
-			return nil, err
-		}
-		host = h
+func (s *Server) openPorts() (*ports, error) {
+	host, _, err := net.SplitHostPort(s.cfg.Listen)
+	if err != nil || s.cfg.UDP == "" {
+		return listenPair(host, 0)
+	}
+	host, text, err := net.SplitHostPort(s.cfg.UDP)
+	if err != nil {
+		return nil, err
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		return nil, err
 	}
 	return listenPair(host, port)
 }

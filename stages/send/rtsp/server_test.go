@@ -114,8 +114,10 @@ func consecutive(t *testing.T, numbers []uint32) {
 }
 
 func TestFFmpegPlaysEveryPicture(t *testing.T) {
+	t.Parallel()
 	for _, transport := range []string{"tcp", "udp"} {
 		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t, rtsp.Config{})
 			r.camera("gate", "synth://?size=320x240&rate=25&gop=25")
 			numbers := ffmpegNumbers(t, r.url("gate"), transport, 320, 240, 50)
@@ -126,8 +128,10 @@ func TestFFmpegPlaysEveryPicture(t *testing.T) {
 }
 
 func TestGStreamerPlaysEveryPicture(t *testing.T) {
+	t.Parallel()
 	for _, transport := range []string{"tcp", "udp"} {
 		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t, rtsp.Config{})
 			r.camera("gate", "synth://?size=320x240&rate=25&gop=25")
 			const w, h, n = 320, 240, 40
@@ -166,6 +170,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 }
 
 func TestNobodyWatchingCostsNothing(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rtsp.Config{})
 	ch := r.camera("gate", "synth://?size=160x112&rate=50&gop=10")
 	eventually(t, "the camera runs", func() bool { return ch.Status().Stages[0].Frames > 50 })
@@ -188,6 +193,7 @@ func TestNobodyWatchingCostsNothing(t *testing.T) {
 }
 
 func TestADescribeAloneKeepsNothingRunning(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rtsp.Config{})
 	ch := r.camera("gate", "synth://?size=160x112&rate=50&gop=10")
 	p := dial(t, r.server.Addr().String())
@@ -201,8 +207,10 @@ func TestADescribeAloneKeepsNothingRunning(t *testing.T) {
 }
 
 func TestAPlayerStartsAtTheLastKeyFrameAtOnce(t *testing.T) {
+	t.Parallel()
 	for _, others := range []int{0, 1} {
 		t.Run(fmt.Sprintf("while %d watch", others), func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t, rtsp.Config{})
 			ch := r.camera("gate", "synth://?size=160x112&rate=25&gop=60000&audio=none") // one key frame, at the start
 			for range others {
@@ -228,12 +236,13 @@ func TestAPlayerStartsAtTheLastKeyFrameAtOnce(t *testing.T) {
 }
 
 func TestTenReadersOfWhichOneStops(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rtsp.Config{ReaderBytes: 256 << 10, DropAfter: 1500 * time.Millisecond})
 	ch := r.camera("gate", "synth://?size=640x360&rate=25&gop=25&bitrate=16M&audio=none")
 	stopped := dial(t, r.server.Addr().String())
 	require.NoError(t, stopped.conn.(*net.TCPConn).SetReadBuffer(4096))
 	stopped.watch(r.url("gate"), 0)
-	const n = 150
+	const n = 100
 	left := make(chan struct{})
 	for range 8 {
 		p := dial(t, r.server.Addr().String())
@@ -256,3 +265,5 @@ func TestTenReadersOfWhichOneStops(t *testing.T) {
 	}
 	require.Error(t, err, "its connection is closed")
 }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/bluenviron/gortsplib/v5"
 	"golang.org/x/sys/unix"
 )
 
@@ -80,13 +81,19 @@ func listenUDP(network, host string, port int) (*net.UDPConn, error) {
 
 func (p *ports) close() error { return errors.Join(p.rtp.Close(), p.rtcp.Close()) }
 
-func (p *ports) port() int {
-	at, _ := netip.ParseAddrPort(p.rtp.LocalAddr().String()) //nolint:errcheck // an address of our own
-	return int(at.Port())
+// serve lets gortsplib read the sockets.
+func (p *ports) serve(g *gortsplib.Server) {
+	g.UDPRTPAddress, g.UDPRTCPAddress = p.rtp.LocalAddr().String(), p.rtcp.LocalAddr().String()
+	g.ListenPacket = func(_, address string) (net.PacketConn, error) {
+		if address == g.UDPRTPAddress {
+			return p.rtp, nil
+		}
+		return p.rtcp, nil
+	}
 }
 
 // sockaddr is where packets go, as the socket's family wants it.
-func (p *ports) sockaddr(ip netip.Addr, port int) unix.Sockaddr {
+func (p *ports) sockaddr(ip netip.Addr, port int) unix.Sockaddr { //nolint:ireturn // what Sendto takes
 	if ip = ip.Unmap(); !p.six {
 		return &unix.SockaddrInet4{Addr: ip.As4(), Port: port}
 	}

@@ -6,7 +6,7 @@ import "golang.org/x/sys/unix"
 func writev(fd uintptr, pieces [][]byte) (int, error) {
 	for {
 		n, err := unix.Writev(int(fd), pieces)
-		if err != unix.EINTR { //nolint:errorlint // a plain errno
+		if err != unix.EINTR {
 			return max(0, n), err
 		}
 	}
