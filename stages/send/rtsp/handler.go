@@ -83,6 +83,7 @@ func (h *handler) OnSessionClose(ctx *gortsplib.ServerHandlerOnSessionCloseCtx) 
 		return
 	}
 	r.drop(true)
+	r.mount.forget(r)
 	h.readers.Add(-1)
 	h.log.Info("player left", "channel", r.mount.name, "player", r.String(), "cause", cause(ctx.Error))
 }
@@ -166,7 +167,7 @@ func oneLine(err error) string {
 // OnSetup implements gortsplib.ServerHandlerOnSetup.
 func (h *handler) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (*base.Response, *gortsplib.ServerStream, error) {
 	if r, ok := ctx.Session.UserData().(*reader); ok { // a further track
-		return &base.Response{StatusCode: base.StatusOK}, r.layout.stream, nil
+		return &base.Response{StatusCode: base.StatusOK}, r.stream, nil
 	}
 	m, refusal := h.admit(ctx.Request, ctx.Path)
 	if refusal != nil {
@@ -181,8 +182,13 @@ func (h *handler) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (*base.Respons
 		h.readers.Add(-1)
 		return refuse(base.StatusNotEnoughBandwidth, "too many players"), nil, nil
 	}
-	ctx.Session.SetUserData(newReader(m, l, ctx.Transport.Protocol == gortsplib.ProtocolUDP, peer))
-	return &base.Response{StatusCode: base.StatusOK}, l.stream, nil
+	r, err := newReader(m, l, ctx.Transport.Protocol == gortsplib.ProtocolUDP, peer)
+	if err != nil {
+		h.readers.Add(-1)
+		return refuse(base.StatusServiceUnavailable, oneLine(err)), nil, nil
+	}
+	ctx.Session.SetUserData(r)
+	return &base.Response{StatusCode: base.StatusOK}, r.stream, nil
 }
 
 // OnPlay implements gortsplib.ServerHandlerOnPlay.

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
@@ -21,7 +20,7 @@ import (
 // layout is how a stream is served: which tracks, under which payload types, SSRCs and random
 // starting points. Players that know it can go on while it stays.
 type layout struct {
-	stream *gortsplib.ServerStream // keeps gortsplib's sessions together; nothing is written to it
+	desc   *description.Session // as gortsplib's sessions see it
 	tracks []track
 	media  []int  // by the stream's track: index into tracks, or −1
 	video  int    // index of the pictures among tracks; −1: none
@@ -33,9 +32,8 @@ type layout struct {
 var errNothing = errors.New("nothing in this stream can go over RTSP: encode it (H.264, H.265, AV1, MJPEG, AAC, Opus, G.711, LPCM)")
 
 // newLayout plans how to serve a stream. left names the tracks that are left out, with why.
-func newLayout(s *gortsplib.Server, stream *hal.Stream) (l *layout, left []string, err error) {
-	l = &layout{video: -1}
-	desc := &description.Session{}
+func newLayout(stream *hal.Stream) (l *layout, left []string, err error) {
+	l = &layout{video: -1, desc: &description.Session{}}
 	for i := range stream.Tracks {
 		t := stream.Tracks[i]
 		f, err := formatOf(t, byte(96+len(l.tracks)))
@@ -54,7 +52,7 @@ func newLayout(s *gortsplib.Server, stream *hal.Stream) (l *layout, left []strin
 			}
 		}
 		l.tracks = append(l.tracks, track{Track: t, media: m, rate: uint32(f.ClockRate()), pt: f.PayloadType()})
-		desc.Medias = append(desc.Medias, &description.Media{Type: kind, Formats: []format.Format{f}})
+		l.desc.Medias = append(l.desc.Medias, &description.Media{Type: kind, Formats: []format.Format{f}})
 		if len(l.tracks) == maxTracks {
 			break
 		}
@@ -65,12 +63,7 @@ func newLayout(s *gortsplib.Server, stream *hal.Stream) (l *layout, left []strin
 	if len(l.tracks) == 0 {
 		return nil, left, fmt.Errorf("%w: %s", errNothing, strings.Join(left, "; "))
 	}
-	l.stream = &gortsplib.ServerStream{Server: s, Desc: desc}
-	if err := l.stream.Initialize(); err != nil {
-		return nil, left, err
-	}
 	if err := l.randomise(); err != nil {
-		l.stream.Close()
 		return nil, left, err
 	}
 	return l, left, l.describe()
@@ -79,19 +72,16 @@ func newLayout(s *gortsplib.Server, stream *hal.Stream) (l *layout, left []strin
 // maxTracks is what the interleaved channels and dynamic payload types have room for.
 const maxTracks = 16
 
-// randomise draws the starting points (RFC 3550) and takes the SSRCs that gortsplib announces.
+// randomise draws the starting points and the SSRCs (RFC 3550).
 func (l *layout) randomise() error {
-	var b [8 + 6*maxTracks]byte
+	var b [8 + 12*maxTracks]byte
 	if _, err := rand.Read(b[:]); err != nil {
 		return err
 	}
 	l.name = "millrace-" + hex.EncodeToString(b[:6])
-	stats := l.stream.Stats()
 	for i := range l.tracks {
-		t, r := &l.tracks[i], b[8+6*i:]
-		t.base, t.seq = binary.BigEndian.Uint32(r), binary.BigEndian.Uint16(r[4:])
-		m := l.stream.Desc.Medias[i]
-		t.ssrc = stats.Medias[m].Formats[m.Formats[0]].LocalSSRC
+		t, r := &l.tracks[i], b[8+12*i:]
+		t.base, t.seq, t.ssrc = binary.BigEndian.Uint32(r), binary.BigEndian.Uint16(r[4:]), binary.BigEndian.Uint32(r[8:])
 	}
 	return nil
 }
@@ -99,7 +89,7 @@ func (l *layout) randomise() error {
 // describe makes the SDP.
 func (l *layout) describe() error {
 	desc := &description.Session{}
-	for i, m := range l.stream.Desc.Medias {
+	for i, m := range l.desc.Medias {
 		f, err := formatOf(l.tracks[i].Track, l.tracks[i].pt)
 		if err != nil {
 			return err

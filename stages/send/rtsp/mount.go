@@ -46,8 +46,10 @@ type mount struct {
 	tail    []block
 	kept    int       // bytes in tail
 	readers []*reader // replaced, never changed in place
-	left    string    // the tracks left out that were last spoken of
-	bad     string    // the frame's fault that was last spoken of
+	// sessions are those that know the layout, whether they play or not.
+	sessions map[*reader]struct{}
+	left     string // the tracks left out that were last spoken of
+	bad      string // the frame's fault that was last spoken of
 
 	// The worker's own.
 	current   []*reader
@@ -120,9 +122,10 @@ func (m *mount) Close() error {
 
 // dropLayout sends off the players of the layout in use. The caller holds mu.
 func (m *mount) dropLayout(next *layout) {
-	if m.layout != nil {
-		m.layout.stream.Close()
+	for r := range m.sessions {
+		r.stream.Close()
 	}
+	clear(m.sessions)
 	m.layout, m.readers = next, nil
 	m.forgetTail()
 }
@@ -377,7 +380,7 @@ func (m *mount) follow(s *hal.Stream) {
 	if m.layout != nil && m.layout.carry(s) {
 		return
 	}
-	next, left, err := newLayout(m.server.rtsp(), s)
+	next, left, err := newLayout(s)
 	m.dropLayout(next)
 	m.why, m.needKey = err, true
 	if text := strings.Join(left, "; "); text != m.left {
@@ -406,6 +409,23 @@ func (m *mount) serves(l *layout) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.open && m.layout == l
+}
+
+// know lets a session live for as long as its layout does.
+func (m *mount) know(r *reader) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.open || m.layout != r.layout {
+		return errChanged
+	}
+	m.sessions[r] = struct{}{}
+	return nil
+}
+
+func (m *mount) forget(r *reader) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.sessions, r)
 }
 
 // join makes r a reader: start is told where it begins, with what is kept, under mu so that it

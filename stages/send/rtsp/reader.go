@@ -21,6 +21,9 @@ var (
 type reader struct {
 	mount  *mount
 	layout *layout
+	// stream is what gortsplib hangs the session on; nothing is written to it. Each session has
+	// its own, because gortsplib looks into the other sessions of a stream without their locks.
+	stream *gortsplib.ServerStream
 	udp    bool
 	peer   *net.TCPAddr
 	post   *mailer // over UDP
@@ -38,21 +41,26 @@ type reader struct {
 	over    bool
 }
 
-func newReader(m *mount, l *layout, udp bool, peer *net.TCPAddr) *reader {
+func newReader(m *mount, l *layout, udp bool, peer *net.TCPAddr) (*reader, error) {
 	r := &reader{mount: m, layout: l, udp: udp, peer: peer, channels: make([]int, len(l.tracks))}
 	for i := range r.channels {
 		r.channels[i] = -1
 	}
+	r.stream = &gortsplib.ServerStream{Server: m.server.signal, Desc: l.desc}
+	if err := r.stream.Initialize(); err != nil {
+		return nil, err
+	}
 	if udp {
 		r.post = newMailer(m.server.ports, m.server.cfg.ReaderBytes, len(l.tracks))
 	}
-	return r
+	return r, m.know(r)
 }
 
 // String is the player's address.
 func (r *reader) String() string { return r.peer.String() }
 
-// setUp notes where a track's packets go, from the answer to its SETUP.
+// setUp notes where a track's packets go, from the answer to its SETUP, and puts into that the
+// SSRC that they have.
 func (r *reader) setUp(session *gortsplib.ServerSession, res *base.Response) {
 	var th headers.Transport
 	medias := session.Medias()
@@ -61,10 +69,12 @@ func (r *reader) setUp(session *gortsplib.ServerSession, res *base.Response) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for i, m := range r.layout.stream.Desc.Medias {
+	for i, m := range r.layout.desc.Medias {
 		if m != medias[len(medias)-1] || r.sealed {
 			continue
 		}
+		th.SSRC = &r.layout.tracks[i].ssrc
+		res.Header["Transport"] = th.Marshal()
 		r.pictures = r.pictures || i == r.layout.video
 		switch {
 		case r.udp && th.ClientPorts != nil:

@@ -54,7 +54,9 @@ func NewServer(cfg Config) *Server {
 
 // Mount returns the stage that serves a channel at /NAME, for a branch bounded by Limit(). Its
 // Open fails where another channel of that name is being served.
-func (s *Server) Mount(name string) pipeline.Stage { return &mount{server: s, name: name} }
+func (s *Server) Mount(name string) pipeline.Stage {
+	return &mount{server: s, name: name, sessions: map[*reader]struct{}{}}
+}
 
 var errStarted = errors.New("rtsp: the server was started before")
 
@@ -170,12 +172,6 @@ func (s *Server) Close(ctx context.Context) error {
 		s.freeWorkers()
 	}
 	return s.result
-}
-
-func (s *Server) rtsp() *gortsplib.Server {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.signal
 }
 
 // enter makes a mount known.
