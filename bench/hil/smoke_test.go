@@ -8,6 +8,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-video/millrace/bench/hil"
+	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/rtsp"
 )
 
 func TestTheMachineHasItsDevices(t *testing.T) {
@@ -19,4 +23,19 @@ func TestTheMachineHasItsDevices(t *testing.T) {
 	version, err := os.ReadFile("/proc/version")
 	require.NoError(t, err)
 	figure(t, "%s", strings.Join(strings.Fields(string(version))[:3], " "))
+}
+
+func TestTheHostServesACamera(t *testing.T) {
+	src, err := hal.NewRegistry(rtsp.Driver{}).Open(t.Context(), fallback(t), hal.Options{})
+	require.NoError(t, err)
+	skip(t, src, hil.Rate)
+	require.NoError(t, src.Close())
+}
+
+// fallback returns the URL of the host's camera.
+func fallback(t *testing.T) string {
+	t.Helper()
+	url, err := os.ReadFile("/host/fallback")
+	require.NoError(t, err)
+	return string(url)
 }

@@ -59,7 +59,7 @@ func (s settings) all(ctx context.Context) error {
 		return err
 	}
 	code, err := s.boot(ctx, hil.Machine{Arch: s.arch, Dir: dir, Share: share})
-	cases, bad, tableErr := table(share)
+	cases, bad, tableErr := table(ctx, share)
 	switch {
 	case err != nil:
 		return errors.Join(err, tableErr)
@@ -99,9 +99,21 @@ func (s settings) build(ctx context.Context, share string) error {
 	return os.WriteFile(filepath.Join(share, "args"), []byte(args), 0o600)
 }
 
-// boot runs the suite inside the machine.
-func (s settings) boot(ctx context.Context, m hil.Machine) (int, error) {
+// boot runs the suite inside the machine, with a camera on the host beside it.
+func (s settings) boot(ctx context.Context, m hil.Machine) (code int, err error) {
 	defer took("the machine", time.Now())
+	fallback, err := hil.NewFallback() //nolint:contextcheck // the camera has a life of its own, until Close
+	if err != nil {
+		return 0, fmt.Errorf("the RTSP camera on the host: %w", err)
+	}
+	defer func() { err = errors.Join(err, fallback.Close(context.WithoutCancel(ctx))) }()
+	url, err := fallback.URL()
+	if err != nil {
+		return 0, err
+	}
+	if err := os.WriteFile(filepath.Join(m.Share, "fallback"), []byte(url), 0o600); err != nil {
+		return 0, err
+	}
 	if err := os.Mkdir(filepath.Join(m.Share, "out"), 0o755); err != nil { //nolint:gosec // others judge what lies there
 		return 0, err
 	}
@@ -110,8 +122,9 @@ func (s settings) boot(ctx context.Context, m hil.Machine) (int, error) {
 	return m.Run(ctx, os.Stdout)
 }
 
-// table prints the cases and returns how many there are and how many did not pass.
-func table(share string) (cases, bad int, err error) {
+// table prints the cases, with what the host has to say of the recordings, and returns how many
+// there are and how many did not pass.
+func table(ctx context.Context, share string) (cases, bad int, err error) {
 	log, err := os.Open(filepath.Join(share, "log")) //nolint:gosec // of our own directory
 	if err != nil {
 		return 0, 0, err
@@ -121,6 +134,11 @@ func table(share string) (cases, bad int, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
+	judged, err := hil.Judge(ctx, filepath.Join(share, "out"))
+	if err != nil {
+		return 0, 0, err
+	}
+	all = append(all, judged...)
 	fmt.Println()
 	bad, err = hil.WriteTable(os.Stdout, all)
 	fmt.Printf("\nhil: %d passed, %d failed\n", len(all)-bad, bad)

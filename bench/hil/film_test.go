@@ -1,0 +1,96 @@
+//go:build hil
+
+package hil_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-video/millrace/bench/hil"
+	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/rtsp"
+	"github.com/millrace-video/millrace/pipeline"
+	"github.com/millrace-video/millrace/stages/acquire"
+	"github.com/millrace-video/millrace/stages/record"
+)
+
+// film is a channel that records where the host will look at it.
+type film struct {
+	*pipeline.Channel
+
+	dir string
+	rec *record.Recorder
+	eng *pipeline.Engine
+
+	mu     sync.Mutex
+	events []pipeline.Event
+}
+
+// newFilm starts a channel from the first of these sources that works.
+func newFilm(t *testing.T, reg *hal.Registry, urls ...string) *film {
+	t.Helper()
+	f := &film{dir: filepath.Join("/host/out", t.Name())}
+	f.rec = record.To(f.dir, record.Config{})
+	f.eng = pipeline.NewEngine(pipeline.Config{OnEvent: func(e pipeline.Event) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.events = append(f.events, e)
+	}})
+	origin := acquire.From(reg, urls...)
+	origin.Settle = time.Second
+	var err error
+	f.Channel, err = f.eng.Add(pipeline.Define("gate", origin).Branch("disk", record.Ring{}, f.rec))
+	require.NoError(t, err)
+	require.NoError(t, f.Start())
+	return f
+}
+
+// records waits until n more pictures of this source are recorded, and returns how long the
+// channel took to be on it.
+func (f *film) records(t *testing.T, url string, n int) (took time.Duration) {
+	t.Helper()
+	begin := time.Now()
+	until(t, "the channel on "+url, func() bool { s := f.Status(); return s.Source == url && s.FPS > 0 })
+	took = time.Since(begin)
+	enough := f.recorded(t) + uint64(n)
+	until(t, "a recording of "+url, func() bool { return f.recorded(t) >= enough })
+	return took
+}
+
+func (f *film) recorded(t *testing.T) uint64 {
+	t.Helper()
+	s, ok := f.rec.Stats().(record.Stats)
+	require.True(t, ok)
+	return s.Frames
+}
+
+// finish ends the recording, which must have this many breaks.
+func (f *film) finish(t *testing.T, breaks int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.NoError(t, f.eng.Exit(ctx))
+	want, err := json.Marshal(hil.Want{Case: t.Name(), Width: hil.Width, Height: hil.Height, Pictures: int(f.recorded(t)), Breaks: breaks})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(f.dir, hil.WantFile), want, 0o600))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, e := range f.events {
+		t.Logf("%v → %v: %s", e.From, e.To, e.Cause)
+	}
+}
+
+// The rig itself: what is recorded inside, the host decodes.
+func TestTheHostDecodesARecording(t *testing.T) {
+	nothingLeft(t)
+	f := newFilm(t, hal.NewRegistry(rtsp.Driver{}), fallback(t))
+	f.records(t, fallback(t), 50)
+	f.finish(t, 0)
+}
