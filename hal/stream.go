@@ -22,10 +22,11 @@ const (
 	Opus
 	G711A // A-law
 	G711U // µ-law
+	FWHT  // of the kernel's virtual encoder (vicodec): for tests, no player knows it
 )
 
-func codecNames() [11]string {
-	return [...]string{"unknown", "raw", "mjpeg", "h264", "h265", "av1", "lpcm", "aac", "opus", "pcma", "pcmu"}
+func codecNames() [12]string {
+	return [...]string{"unknown", "raw", "mjpeg", "h264", "h265", "av1", "lpcm", "aac", "opus", "pcma", "pcmu", "fwht"}
 }
 
 func (c Codec) String() string {
@@ -46,10 +47,10 @@ func ParseCodec(name string) (Codec, error) {
 }
 
 // IsVideo says whether the codec carries pictures.
-func (c Codec) IsVideo() bool { return c >= Raw && c <= AV1 }
+func (c Codec) IsVideo() bool { return c >= Raw && c <= AV1 || c == FWHT }
 
 // IsInter says whether a frame may need others before it to be decoded.
-func (c Codec) IsInter() bool { return c == H264 || c == H265 || c == AV1 }
+func (c Codec) IsInter() bool { return c == H264 || c == H265 || c == AV1 || c == FWHT }
 
 // Track is one elementary stream: its codec and what a decoder must know beforehand.
 type Track struct {

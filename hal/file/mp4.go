@@ -321,7 +321,7 @@ func (m *mp4) fetch(ctx context.Context, t *mp4Track, e *entry, u unit) (pool.Bu
 		}
 		n, changed, bad := settleAV1(track, buf.Bytes(), int(u.size), u.key)
 		return m.settled(t, buf, n, changed, bad), nil
-	case hal.CodecUnknown, hal.Raw, hal.MJPEG, hal.LPCM, hal.AAC, hal.Opus, hal.G711A, hal.G711U:
+	case hal.CodecUnknown, hal.Raw, hal.MJPEG, hal.LPCM, hal.AAC, hal.Opus, hal.G711A, hal.G711U, hal.FWHT:
 	}
 	buf, err := m.lender.get(ctx, int(u.size))
 	if err != nil {

@@ -88,7 +88,7 @@ func Payload(f hal.Frame) error {
 		return wholeSamples(b, t.Channels)
 	case hal.Raw:
 		return picture(t, f)
-	case hal.Opus, hal.CodecUnknown:
+	case hal.Opus, hal.FWHT, hal.CodecUnknown:
 	}
 	return nil
 }

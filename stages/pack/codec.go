@@ -46,6 +46,8 @@ func entry(t *hal.Track, key []byte) (codecs.Codec, uint32, error) { //nolint:ir
 		return pcmEntry(t, 16)
 	case hal.LPCM:
 		return pcmEntry(t, t.BitDepth)
+	case hal.FWHT:
+		return nil, 0, errors.New("MP4 knows no fwht")
 	case hal.Raw, hal.CodecUnknown:
 	}
 	return nil, 0, fmt.Errorf("MP4 cannot hold %s: encode it first", t.Codec)
@@ -195,7 +197,7 @@ func nominal(t *hal.Track, scale uint32, b []byte) int64 {
 		return int64(len(b) / (2 * t.Channels))
 	case hal.LPCM:
 		return int64(len(b) / (t.BitDepth / 8 * t.Channels))
-	case hal.Raw, hal.MJPEG, hal.H264, hal.H265, hal.AV1:
+	case hal.Raw, hal.MJPEG, hal.H264, hal.H265, hal.AV1, hal.FWHT:
 		if t.FrameRate > 0 {
 			return int64(float64(scale)/t.FrameRate + 0.5)
 		}
