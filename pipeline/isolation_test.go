@@ -124,7 +124,7 @@ func TestOneChannelCannotHurtAnother(t *testing.T) {
 	}
 	until := func(what string, ok func() bool) {
 		t.Helper()
-		require.Eventually(t, ok, time.Minute, 20*time.Millisecond, what)
+		require.Eventually(t, ok, time.Minute+2*seconds, 20*time.Millisecond, what)
 	}
 	until("pictures flow", func() bool { return len(readers[0].all()) > 25 })
 	pulled.out.Store(true)
