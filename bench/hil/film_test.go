@@ -5,6 +5,7 @@ package hil_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -43,10 +44,8 @@ func newFilm(t *testing.T, reg *hal.Registry, urls ...string) *film {
 		defer f.mu.Unlock()
 		f.events = append(f.events, e)
 	}})
-	origin := acquire.From(reg, urls...)
-	origin.Settle = time.Second
 	var err error
-	f.Channel, err = f.eng.Add(pipeline.Define("gate", origin).Branch("disk", record.Ring{}, f.rec))
+	f.Channel, err = f.eng.Add(pipeline.Define("gate", acquire.From(reg, urls...)).Branch("disk", record.Ring{}, f.rec))
 	require.NoError(t, err)
 	require.NoError(t, f.Start())
 	return f
@@ -57,11 +56,24 @@ func newFilm(t *testing.T, reg *hal.Registry, urls ...string) *film {
 func (f *film) records(t *testing.T, url string, n int) (took time.Duration) {
 	t.Helper()
 	begin := time.Now()
-	until(t, "the channel on "+url, func() bool { s := f.Status(); return s.Source == url && s.FPS > 0 })
+	until(t, "the channel on "+url, func() bool { return f.Status().Source == url })
 	took = time.Since(begin)
 	enough := f.recorded(t) + uint64(n)
 	until(t, "a recording of "+url, func() bool { return f.recorded(t) >= enough })
 	return took
+}
+
+// causes returns why the channel changed its state.
+func (f *film) causes() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all []string
+	for _, e := range f.events {
+		if e.Cause != "" {
+			all = append(all, fmt.Sprintf("%v → %v: %s", e.From, e.To, e.Cause))
+		}
+	}
+	return all
 }
 
 func (f *film) recorded(t *testing.T) uint64 {
@@ -80,11 +92,6 @@ func (f *film) finish(t *testing.T, breaks int) {
 	want, err := json.Marshal(hil.Want{Case: t.Name(), Width: hil.Width, Height: hil.Height, Pictures: int(f.recorded(t)), Breaks: breaks})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(f.dir, hil.WantFile), want, 0o600))
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, e := range f.events {
-		t.Logf("%v → %v: %s", e.From, e.To, e.Cause)
-	}
 }
 
 // The rig itself: what is recorded inside, the host decodes.

@@ -151,7 +151,7 @@ install_missing "$qemu" cpio ffmpeg $compilers
 mkdir -p "$cache/$arch"
 exec 9>"$cache/$arch/lock"
 flock 9 # two checkouts share the cache
-dir=$(dirname "$(ls -t "$cache/$arch"/*/version 2>/dev/null | head -1)")
+dir=$(dirname "$(ls "$cache/$arch"/*/version 2>/dev/null | head -1)")
 if [ "$dir" = . ] || [ -n "${MILLRACE_HIL_REFRESH:-}" ]; then
 	step "Debian's package lists" lists
 	resolve
@@ -181,5 +181,5 @@ if [ "$(cat initramfs.made 2>/dev/null || true)" != "$made" ]; then
 	echo "$made" >initramfs.made
 fi
 echo "$name $version" >version
-touch version
+find "$cache/$arch" -mindepth 1 -maxdepth 1 -type d ! -path "$dir" -exec rm -rf {} + # older kernels, what was broken off
 echo "$dir"

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -23,7 +24,7 @@ const usbName = "HIL Camera: HIL Camera"
 // B, the parameter sets before each key frame, as cameras do.
 func usbCameraOf(t *testing.T, p picture, serial string) *usbCamera {
 	t.Helper()
-	raw := fmt.Sprintf("synth://?size=%dx%d&rate=%d&gop=%d&audio=none", p.width, p.height, p.rate, p.rate)
+	raw := fmt.Sprintf("synth://?size=%dx%d&rate=%d&gop=%d&audio=none&pace=fast", p.width, p.height, p.rate, p.rate)
 	if !p.framed {
 		raw += "&codec=raw&pixel=yuyv"
 	}
@@ -31,8 +32,14 @@ func usbCameraOf(t *testing.T, p picture, serial string) *usbCamera {
 	require.NoError(t, err)
 	src, err := synth.Driver{}.Open(t.Context(), u, hal.Options{}.WithDefaults())
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, src.Close()) })
+	due := time.NewTicker(time.Second / time.Duration(p.rate))
+	t.Cleanup(func() { due.Stop(); require.NoError(t, src.Close()) })
 	return &usbCamera{picture: p, serial: serial, next: func(ctx context.Context) ([]byte, error) {
+		select { // late where nobody takes them, but none is left out
+		case <-due.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 		f, err := src.Read(ctx)
 		if err != nil {
 			return nil, err
