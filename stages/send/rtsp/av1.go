@@ -89,7 +89,7 @@ func (w *writer) splitOBU(data []byte) (int, error) {
 	}
 	size, n := len(data)-header, 0
 	if data[0]&2 != 0 {
-		if size, n = readLEB(data[header:]); n == 0 || size > len(data)-header-n {
+		if size, n = readLEB(data[header:]); n == 0 || size < 0 || size > len(data)-header-n {
 			return 0, errOBU
 		}
 	}

@@ -3,15 +3,12 @@ package rtsp_test
 import (
 	"context"
 	"io"
-	"runtime"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"github.com/millrace-video/millrace/hal"
 	"github.com/millrace-video/millrace/pipeline"
@@ -28,13 +25,13 @@ type bench struct {
 	wants  chan struct{}
 }
 
-func newBench(t testing.TB, track hal.Track) *bench {
+func newBench(t testing.TB, tracks ...hal.Track) *bench {
 	t.Helper()
 	b := &bench{server: rtsp.NewServer(rtsp.Config{Listen: "127.0.0.1:0", UDP: rtsp.UDPOff}), wants: make(chan struct{}, 16)}
 	require.NoError(t, b.server.Start())
 	b.stage = b.server.Mount("gate")
 	clock := hal.NewClock()
-	b.s = &script{clock: clock, arena: pool.NewArena(pool.ArenaConfig{}), stream: &hal.Stream{Tracks: []hal.Track{track}}}
+	b.s = &script{clock: clock, arena: pool.NewArena(pool.ArenaConfig{}), stream: &hal.Stream{Tracks: tracks}}
 	require.NoError(t, b.stage.Open(t.Context(), pipeline.Env{
 		Channel: "gate", Clock: clock, Log: discard(), RequestKeyFrame: func() {},
 		Want: func(on bool) {
@@ -113,39 +110,4 @@ func TestNoAllocationForAnAccessUnit(t *testing.T) {
 		n++
 	})
 	require.Less(t, allocs, 1.0, "allocations an access unit")
-}
-
-// BenchmarkFanOut is the CPU that players cost at 25 pictures a second and 4 Mbit/s: what the
-// branch's worker uses, system calls included (Linux), without the players themselves. One
-// player less one of 0 is the price of packetising.
-func BenchmarkFanOut(b *testing.B) {
-	for _, readers := range []int{1, 8, 32} {
-		b.Run(strconv.Itoa(readers), func(b *testing.B) {
-			k := newBench(b, h264Track())
-			k.readers(b, readers, 20000)
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
-			tick := time.NewTicker(5 * time.Millisecond) // so that the players keep up
-			defer tick.Stop()
-			var used time.Duration
-			n := 0
-			b.ReportAllocs()
-			for b.Loop() {
-				<-tick.C
-				before := threadCPU(b)
-				k.work(b, n, 20000)
-				used += threadCPU(b) - before
-				n++
-			}
-			b.ReportMetric(float64(used.Nanoseconds())/float64(n)*25/1e6/float64(readers), "cpu-ms/reader-s")
-			b.ReportMetric(0, "ns/op")
-		})
-	}
-}
-
-func threadCPU(t testing.TB) time.Duration {
-	t.Helper()
-	var u unix.Rusage
-	require.NoError(t, unix.Getrusage(unix.RUSAGE_THREAD, &u))
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -90,7 +90,7 @@ func (w *writer) frame(t *track, f hal.Frame, at time.Duration) error {
 		err = w.whole(data)
 	case hal.LPCM, hal.G711A, hal.G711U:
 		w.samples(data)
-	case hal.CodecUnknown, hal.Raw:
+	case hal.CodecUnknown, hal.Raw, hal.FWHT:
 	}
 	clear(w.units)
 	w.units = w.units[:0]
