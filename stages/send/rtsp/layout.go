@@ -161,8 +161,8 @@ func formatOf(t hal.Track, pt uint8) (format.Format, error) { //nolint:ireturn /
 			return nil, errJPEGSize
 		}
 		return &format.MJPEG{}, nil
-	case hal.CodecUnknown, hal.Raw:
-		return nil, errors.New("not encoded")
+	case hal.CodecUnknown, hal.Raw, hal.FWHT:
+		return nil, errors.New("no RTP payload format for it")
 	case hal.AAC, hal.Opus, hal.G711A, hal.G711U, hal.LPCM:
 	}
 	return soundFormat(t, pt)
