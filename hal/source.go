@@ -47,6 +47,8 @@ type SourceStats struct {
 	Lost      uint64 `json:"lost"`      // packets or pictures missing, by their sequence numbers
 	Malformed uint64 `json:"malformed"` // packets or units that made no sense
 	Dropped   uint64 `json:"dropped"`   // frames the driver let go: no free buffer
+	Recovered uint64 `json:"recovered"` // faults that it got over by itself
+	Fault     string `json:"fault"`     // the last thing that went wrong with a frame, or what it got over
 }
 
 // Options is what the engine gives a source. The zero value works.
@@ -109,6 +111,21 @@ type Device struct {
 	Name    string   `json:"name"`
 	Bus     string   `json:"bus,omitempty"` // where it is plugged in; stays when the node's number changes
 	Formats []Format `json:"formats"`
+
+	Node     string    `json:"node,omitempty"`   // the device node at present
+	Serial   string    `json:"serial,omitempty"` // of the device itself, where it has one
+	Controls []Control `json:"controls,omitempty"`
+}
+
+// Control is a setting of a device: brightness, exposure and the like.
+type Control struct {
+	Name    string   `json:"name"` // as it stands in a URL
+	Kind    string   `json:"kind"` // "int", "bool", "menu", "button", "bits"
+	Min     int64    `json:"min"`
+	Max     int64    `json:"max"`
+	Step    int64    `json:"step"`
+	Default int64    `json:"default"`
+	Menu    []string `json:"menu,omitempty"` // the items' names from Min on; "" where there is none
 }
 
 // Format is one way a device can deliver pictures.

@@ -110,26 +110,26 @@ func menuItems(n node, q *queryControl) []string {
 }
 
 // applyControls sets the controls of a URL, in the order given.
-func applyControls(n node, want []setting) error {
+func applyControls(n node, want []Setting) error {
 	if len(want) == 0 {
 		return nil
 	}
 	all := queryControls(n)
 	for _, w := range want {
-		i := slices.IndexFunc(all, func(q queryControl) bool { return controlName(q.Name.String()) == w.name })
+		i := slices.IndexFunc(all, func(q queryControl) bool { return controlName(q.Name.String()) == w.Name })
 		if i < 0 {
 			names := make([]string, 0, len(all))
 			for _, q := range all {
 				names = append(names, controlName(q.Name.String()))
 			}
-			return fmt.Errorf("%w: no control %q: one of %s", hal.ErrUnsupported, w.name, strings.Join(names, ", "))
+			return fmt.Errorf("%w: no control %q: one of %s", hal.ErrUnsupported, w.Name, strings.Join(names, ", "))
 		}
-		value, err := controlValue(n, &all[i], w.value)
+		value, err := controlValue(n, &all[i], w.Value)
 		if err != nil {
-			return fmt.Errorf("%w: ctrl.%s=%s: %w", hal.ErrUnsupported, w.name, w.value, err)
+			return fmt.Errorf("%w: ctrl.%s=%s: %w", hal.ErrUnsupported, w.Name, w.Value, err)
 		}
 		if err := setControl(n, all[i].ID, value); err != nil {
-			return fmt.Errorf("ctrl.%s=%s: %w", w.name, w.value, err)
+			return fmt.Errorf("ctrl.%s=%s: %w", w.Name, w.Value, err)
 		}
 	}
 	return nil
