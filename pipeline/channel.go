@@ -106,7 +106,7 @@ func (c *Channel) command(t trigger, act func(*assembly)) error {
 		return err
 	}
 	defer c.yield()
-	if !c.machine.fire(t, "command") {
+	if !c.machine.fire(t, "") {
 		p, s, _, _ := c.machine.now()
 		if p == phaseExiting {
 			return fmt.Errorf("channel %s: %w: %w", c.Name(), ErrExiting, c.assembly().notLeft())
@@ -142,7 +142,7 @@ func (c *Channel) beginExit() {
 	if p, _, _, _ := c.machine.now(); p == phaseExited {
 		return
 	}
-	c.machine.fire(cmdExit, "command")
+	c.machine.fire(cmdExit, "")
 	c.assembly().dismiss()
 }
 

@@ -89,7 +89,7 @@ func (d *directory) create(wall time.Time) (*os.File, error) {
 }
 
 // single is one file, written anew. Where a stream does not fit into one file its continuations
-// are called NAME-2.mp4 and so on; nothing that this recorder wrote is lost.
+// are called NAME-2.mp4 and so on, past files that are there already.
 type single struct {
 	path string
 	made int
@@ -98,17 +98,25 @@ type single struct {
 func (s *single) prepare() error { return writable(filepath.Dir(s.path)) }
 
 func (s *single) create(time.Time) (*os.File, error) {
-	s.made++
-	path := s.path
-	if s.made > 1 {
-		ext := filepath.Ext(path)
-		path = fmt.Sprintf("%s-%d%s", strings.TrimSuffix(path, ext), s.made, ext)
+	if s.made++; s.made == 1 {
+		f, err := os.OpenFile(s.path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode)
+		if err != nil {
+			return nil, explain(s.path, err)
+		}
+		return f, nil
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode)
-	if err != nil {
-		return nil, explain(path, err)
+	ext := filepath.Ext(s.path)
+	for ; ; s.made++ {
+		path := fmt.Sprintf("%s-%d%s", strings.TrimSuffix(s.path, ext), s.made, ext)
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return nil, explain(path, err)
+		}
+		return f, nil
 	}
-	return f, nil
 }
 
 // writable makes a directory where it is missing, and tries it.

@@ -140,6 +140,9 @@ func (r *Recorder) store(f hal.Frame) error {
 func (r *Recorder) add(f hal.Frame) error {
 	s := r.seg
 	if f.Track == s.lead {
+		if f.Stamp.DTS > s.last {
+			s.step = f.Stamp.DTS - s.last
+		}
 		s.last = max(s.last, f.Stamp.DTS)
 	}
 	if err := s.packer.Add(f); err != nil {
@@ -164,13 +167,12 @@ func (r *Recorder) cut(f hal.Frame) error {
 	}
 	next := newSegment(pack.NewPacker(m), f)
 	r.seg.packer.HandOver(next.packer, f.Stamp.DTS)
-	length := f.Stamp.DTS - r.seg.start
+	r.seg.step = f.Stamp.DTS - r.seg.last
 	if err := r.finish("it was full"); err != nil {
 		next.packer.Discard()
 		f.Release()
 		return err
 	}
-	r.recorded += length
 	r.seg = next
 	return r.add(f)
 }

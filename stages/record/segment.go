@@ -16,6 +16,7 @@ type segment struct {
 	inter  bool          // its frames need each other
 	start  time.Duration // DTS of the lead's first frame
 	last   time.Duration // DTS of the lead's latest
+	step   time.Duration // from the one before to it: its own length, as far as anybody knows
 	from   time.Duration // what other tracks have before it is not kept
 	mono   int64         // of the first frame
 	file   *os.File
@@ -24,6 +25,9 @@ type segment struct {
 	asked  bool  // for a key frame to cut at
 	hole   bool  // lead frames are missing; nothing until the next key frame
 }
+
+// length is how much the segment holds, its last frame too.
+func (s *segment) length() time.Duration { return s.last + s.step - s.start }
 
 // write appends a fragment. What cannot be written whole is taken back, and ends the file.
 func (r *Recorder) write(parts [][]byte) error {
@@ -54,7 +58,7 @@ func (r *Recorder) write(parts [][]byte) error {
 	r.stats.now.Bytes += uint64(n)
 	r.stats.now.Fragments++
 	r.stats.now.Frames += uint64(held - s.packer.Frames())
-	r.stats.now.Length = s.last - s.start
+	r.stats.now.Length = s.length()
 	r.stats.mu.Unlock()
 	return nil
 }
@@ -109,7 +113,8 @@ func (r *Recorder) finish(why string) error {
 	if s.file == nil {
 		return nil
 	}
-	r.log.Info("recorded", "file", s.file.Name(), "bytes", s.size, "length", s.last-s.start, "ended_by", why)
+	r.recorded += s.length()
+	r.log.Info("recorded", "file", s.file.Name(), "bytes", s.size, "length", s.length(), "ended_by", why)
 	if err := s.file.Close(); err != nil {
 		return explain(s.file.Name(), err)
 	}

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"context"
+	"log/slog"
 	"time"
 
 	"github.com/millrace-video/millrace/cmd/internal/config"
@@ -19,7 +21,7 @@ const (
 
 // define says what a channel is made of.
 func (a *App) define(ch config.Channel) *pipeline.Definition {
-	def := pipeline.Define(ch.Name, origin(a.reg, ch), trunk(a.reg, ch.Encode)...)
+	def := pipeline.Define(ch.Name, origin(a.reg, ch), trunk(a.reg, ch.Encode, a.log)...)
 	if ch.Record.Enabled {
 		def.Branch(DiskBranch, record.Ring{Max: int(ch.Record.Ring)}, record.To(ch.Folder(a.cfg.Data), recordConfig(ch.Record)))
 	}
@@ -37,11 +39,25 @@ func recordConfig(r config.Record) record.Config {
 
 // trunk is what every frame passes between its source and the branches.
 // Encoded streams go past the encoder untouched.
-func trunk(reg *hal.Registry, e config.Encode) []pipeline.Stage {
+func trunk(reg *hal.Registry, e config.Encode, log *slog.Logger) []pipeline.Stage {
+	if e.Codec == hal.CodecUnknown {
+		e.Codec = bestCodec(reg, log)
+	}
 	return []pipeline.Stage{encode.To(reg, e.Codec, encode.Config{
 		Bitrate: e.Bitrate, GOP: e.GOP, Profile: e.Profile, Quality: e.Quality, Parallel: e.Parallel, Prefer: e.Prefer,
 		Nice: e.Nice, Crop: encode.Rect(e.Crop), Scale: encode.Size(e.Scale),
 	})}
+}
+
+// bestCodec is what raw pictures become where nobody says: H.264 where an encoder for it is
+// there, else JPEG, which always can be made.
+func bestCodec(reg *hal.Registry, log *slog.Logger) hal.Codec {
+	found, err := reg.Encoders(context.Background(), hal.H264)
+	if len(found) > 0 {
+		return hal.H264
+	}
+	log.Warn("no encoder for H.264: raw pictures become JPEG", "remedy", "install Debian's libopenh264-7", "cause", err)
+	return hal.MJPEG
 }
 
 // engineConfig is the engine's settings.

@@ -57,9 +57,8 @@ func (r Recording) Run(ctx context.Context, reg *hal.Registry) (Progress, error)
 		}
 	}})
 	ch := config.DefaultChannel("record", r.Source)
-	ch.Encode.Codec = r.encoding(ctx, reg)
 	recorder := record.File(r.File, record.Config{Duration: r.Duration})
-	def := pipeline.Define(ch.Name, origin(reg, ch), trunk(reg, ch.Encode)...).Branch(branchName, record.Ring{}, recorder)
+	def := pipeline.Define(ch.Name, origin(reg, ch), trunk(reg, ch.Encode, r.Log)...).Branch(branchName, record.Ring{}, recorder)
 	channel, err := eng.Add(def) //nolint:contextcheck // a channel lives until its Exit
 	if err != nil {
 		return Progress{}, errors.Join(err, eng.Exit(context.WithoutCancel(ctx)))
@@ -76,18 +75,6 @@ func (r Recording) Run(ctx context.Context, reg *hal.Registry) (Progress, error)
 		err = errors.New("nothing was recorded: no frame came that a file could begin with")
 	}
 	return p, err
-}
-
-// encoding is what raw pictures become: H.264 where some encoder is there.
-func (r Recording) encoding(ctx context.Context, reg *hal.Registry) hal.Codec {
-	found, err := reg.Encoders(ctx, hal.H264)
-	if len(found) > 0 {
-		return hal.H264
-	}
-	if err != nil {
-		r.Log.Warn("no encoder for H.264; raw pictures become JPEG", "cause", err.Error())
-	}
-	return hal.MJPEG
 }
 
 // wait returns when the recording is done, or with why it cannot be.

@@ -70,7 +70,7 @@ type Source struct {
 
 // Encode says what becomes of raw pictures. Encoded ones pass untouched.
 type Encode struct {
-	Codec    hal.Codec // h264, h265 or mjpeg; default h264
+	Codec    hal.Codec // h264, h265 or mjpeg; default, CodecUnknown: h264 where an encoder is there, else mjpeg
 	Bitrate  int       // bits a second; default 0: the encoder's choice for the size and rate
 	GOP      int       // pictures from one key frame to the next; default 0: two seconds' worth
 	Profile  string    // baseline, main or high; default "": the encoder's choice
@@ -122,7 +122,7 @@ func Default() Config {
 func DefaultChannel(name string, sources ...Source) Channel {
 	return Channel{
 		Name: name, Sources: sources, Settle: 2 * time.Second, OpenTimeout: 10 * time.Second,
-		Encode: Encode{Codec: hal.H264, Parallel: 1},
+		Encode: Encode{Parallel: 1},
 		Record: Record{Enabled: true, SegmentDuration: 10 * time.Minute, SegmentBytes: 1_000_000_000, FragmentDuration: time.Second, Ring: 64 << 20},
 		Live:   Live{Enabled: true, Frames: 2048, Bytes: 8 << 20, Full: pipeline.DropUntilKey},
 	}

@@ -300,7 +300,10 @@ func (d *decoder) relations(n *node, path string, ch *Channel) {
 		return
 	}
 	path = join(path, "encode")
-	jpeg := ch.Encode.Codec == hal.MJPEG
+	codec := ch.Encode.Codec
+	if codec == hal.CodecUnknown {
+		codec = hal.H264
+	}
 	clash := func(key, why string) {
 		if f := e.get(key); f != nil && f.value.kind != isBroken {
 			d.problem(f.line, f.col, join(path, key), why)
@@ -309,16 +312,16 @@ func (d *decoder) relations(n *node, path string, ch *Channel) {
 	if n.get("encode") == nil {
 		return
 	}
-	if jpeg {
+	if codec == hal.MJPEG {
 		for _, key := range []string{"bitrate", "gop", "profile"} {
 			clash(key, "goes with codec h264 or h265, not with mjpeg: quality says how good a JPEG is")
 		}
 	} else {
 		for _, key := range []string{"quality", "parallel"} {
-			clash(key, "goes with codec mjpeg: bitrate says how good "+ch.Encode.Codec.String()+" is")
+			clash(key, "goes with codec mjpeg: bitrate says how good "+codec.String()+" is")
 		}
 	}
-	if ch.Encode.Codec == hal.H265 && ch.Encode.Profile == "baseline" {
+	if codec == hal.H265 && ch.Encode.Profile == "baseline" {
 		clash("profile", "baseline is no profile of h265: main")
 	}
 }
