@@ -3,6 +3,7 @@
 package v4l2_test
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -34,8 +35,6 @@ func TestRequestsHaveTheKernelsNumbers(t *testing.T) {
 	if v4l2.Word == 4 {
 		long = narrow
 	}
-	for name, number := range long {
-		want[name] = number
-	}
+	maps.Copy(want, long)
 	require.Equal(t, want, v4l2.Requests())
 }

@@ -36,8 +36,9 @@ func askPixels(n node, typ bufType) []formatDesc {
 
 // askOffers lists what a node can deliver, sizes and rates included.
 func askOffers(n node, typ bufType) []offer {
-	var all []offer
-	for _, d := range askPixels(n, typ) {
+	pixels := askPixels(n, typ)
+	all := make([]offer, 0, len(pixels))
+	for _, d := range pixels {
 		o := offer{pixel: d.Pixel, what: d.Description.String()}
 		o.sizes = askSizes(n, d.Pixel)
 		for i := range o.sizes {

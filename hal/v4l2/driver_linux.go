@@ -198,8 +198,9 @@ func (s *station) url() string {
 
 // askControls lists a node's controls.
 func askControls(n node) []hal.Control {
-	var all []hal.Control
-	for _, q := range queryControls(n) {
+	queried := queryControls(n)
+	all := make([]hal.Control, 0, len(queried))
+	for _, q := range queried {
 		c := hal.Control{
 			Name: controlName(q.Name.String()), Kind: controlKind(q.Type),
 			Min: q.Min, Max: q.Max, Step: int64(q.Step), Default: q.Default,

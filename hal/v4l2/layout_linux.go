@@ -67,6 +67,21 @@ func (p *picture) lay(strides []int) error {
 		return fmt.Errorf("%w: lines of %d bytes for %d pixels of %s", hal.ErrUnsupported, stride, p.width, p.pixel)
 	}
 	p.layout = hal.Layout{Pixel: p.known.layout}
+	if err := p.arrange(stride, strides); err != nil {
+		return err
+	}
+	for i, n := range p.need[:len(p.sizes)] {
+		if p.sizes[i] < n {
+			return fmt.Errorf("%w: plane %d of %s has %d bytes where a picture of %dx%d needs %d",
+				hal.ErrUnsupported, i, p.pixel, p.sizes[i], p.width, p.height, n)
+		}
+		p.layout.Size += n
+	}
+	return nil
+}
+
+// arrange places the planes one after the other, or each in memory of its own.
+func (p *picture) arrange(stride int, strides []int) error {
 	half := p.height / 2
 	l := &p.layout.Planes
 	switch p.known.layout {
@@ -82,17 +97,8 @@ func (p *picture) lay(strides []int) error {
 		l[2] = hal.Plane{Offset: stride*p.height + c*half, Stride: c}
 		p.need[0] = stride*p.height + 2*c*half
 	case hal.NM12, hal.YM12:
-		if err := p.apart(stride, strides, half); err != nil {
-			return err
-		}
+		return p.apart(stride, strides, half)
 	case hal.PixelUnknown:
-	}
-	for i, n := range p.need[:len(p.sizes)] {
-		if p.sizes[i] < n {
-			return fmt.Errorf("%w: plane %d of %s has %d bytes where a picture of %dx%d needs %d",
-				hal.ErrUnsupported, i, p.pixel, p.sizes[i], p.width, p.height, n)
-		}
-		p.layout.Size += n
 	}
 	return nil
 }

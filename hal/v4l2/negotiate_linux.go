@@ -68,7 +68,7 @@ func (n *negotiation) followTimings() error {
 	err := n.node.ioctl(vidiocQueryTimings, unsafe.Pointer(&t))
 	switch {
 	case err == nil:
-		if err := n.node.ioctl(vidiocSetTimings, unsafe.Pointer(&t)); err != nil {
+		if err = n.node.ioctl(vidiocSetTimings, unsafe.Pointer(&t)); err != nil {
 			return callError(vidiocSetTimings, err)
 		}
 		return nil
@@ -149,7 +149,7 @@ func (n *negotiation) setFormat(w wanted) (picture, error) {
 		w.width, w.height = sizeOf(&f)
 	}
 	f = formatOf(n.queue.typ, w)
-	if err := n.queue.setFormat(&f); err != nil {
+	if err = n.queue.setFormat(&f); err != nil {
 		if isErrno(err, unix.EINVAL) {
 			return picture{}, n.unsupported(fmt.Sprintf("refuses %s in %dx%d (%v)", w.pixel, w.width, w.height, err))
 		}

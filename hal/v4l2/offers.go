@@ -23,13 +23,6 @@ type sizeOffer struct {
 	ranged                               bool      // any rate from the last to the first
 }
 
-func (s sizeOffer) takes(w, h int) bool {
-	in := func(v, least, most, step int) bool {
-		return v >= least && v <= most && (v-least)%max(1, step) == 0
-	}
-	return in(w, s.minW, s.maxW, s.stepW) && in(h, s.minH, s.maxH, s.stepH)
-}
-
 func (s sizeOffer) String() string {
 	var b strings.Builder
 	if s.minW == s.maxW && s.minH == s.maxH {

@@ -2,8 +2,9 @@ package v4l2
 
 import (
 	"fmt"
-	"runtime"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // queue is one buffer queue of a device: capture or output, single- or multi-planar, with
@@ -16,10 +17,10 @@ type queue struct {
 	typ    bufType
 	memory memory
 
-	planes  int           // pieces of memory a picture lies in, since setFormat
-	buffers []mapping     // since request
-	calls   []*bufferCall // one for each buffer, and the last for dequeue
-	pins    runtime.Pinner
+	planes  int          // pieces of memory a picture lies in, since setFormat
+	buffers []mapping    // since request
+	calls   []bufferCall // one for each buffer, and the last for dequeue
+	arena   []byte       // where calls lie
 }
 
 // mapping is a buffer's memory, a piece for each plane.
@@ -28,8 +29,8 @@ type mapping struct {
 	offsets []uintptr
 }
 
-// bufferCall is the argument of a call about a buffer. It is pinned while its queue has
-// buffers, because the kernel follows the pointer from the one to the others.
+// bufferCall is the argument of a call about a buffer. Its queue keeps them outside of Go's
+// memory, because the kernel follows the address of the planes that stands in the buffer.
 type bufferCall struct {
 	buffer buffer
 	planes [maxPlanes]plane
@@ -92,10 +93,9 @@ func (q *queue) request(count int) error {
 		return callError(vidiocRequestBuffers, err)
 	}
 	n := min(int(r.Count), maxBuffers)
-	for range n + 1 {
-		c := new(bufferCall)
-		q.pins.Pin(c)
-		q.calls = append(q.calls, c)
+	if err := q.allocate(n + 1); err != nil {
+		q.release()
+		return err
 	}
 	q.buffers = make([]mapping, n)
 	if n == 0 {
@@ -115,9 +115,19 @@ func (q *queue) request(count int) error {
 	return nil
 }
 
+// allocate makes room for n arguments.
+func (q *queue) allocate(n int) error {
+	b, err := unix.Mmap(-1, 0, n*int(unsafe.Sizeof(bufferCall{})), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return fmt.Errorf("memory for %d calls: %w", n, err)
+	}
+	q.arena, q.calls = b, unsafe.Slice((*bufferCall)(unsafe.Pointer(&b[0])), n)
+	return nil
+}
+
 // mapBuffer asks where buffer i lies and maps it.
 func (q *queue) mapBuffer(i int) error {
-	c := q.calls[i]
+	c := &q.calls[i]
 	q.prepare(c, i)
 	if err := q.node.ioctl(vidiocQueryBuffer, unsafe.Pointer(c)); err != nil {
 		return callError(vidiocQueryBuffer, err)
@@ -138,8 +148,7 @@ func (q *queue) mapBuffer(i int) error {
 	return nil
 }
 
-// prepare makes c an argument for buffer i. The address of the planes is set here and used in
-// the next call; c is pinned in between.
+// prepare makes c, one of calls, an argument for buffer i.
 func (q *queue) prepare(c *bufferCall, i int) {
 	c.buffer = buffer{Index: uint32(i), Type: q.typ, Memory: q.memory}
 	if q.typ.multiplanar() {
@@ -152,7 +161,7 @@ func (q *queue) prepare(c *bufferCall, i int) {
 // argument returns buffer i's argument, to be filled in for enqueue: bytes used, descriptors,
 // a time stamp.
 func (q *queue) argument(i int) *bufferCall {
-	c := q.calls[i]
+	c := &q.calls[i]
 	q.prepare(c, i)
 	return c
 }
@@ -168,7 +177,7 @@ func (q *queue) enqueue(c *bufferCall) error {
 // dequeue takes the next buffer that the driver is done with. The result is valid until the
 // next call. An error is a bare unix.Errno: EAGAIN where there is none.
 func (q *queue) dequeue() (*bufferCall, error) {
-	c := q.calls[len(q.calls)-1]
+	c := &q.calls[len(q.calls)-1]
 	q.prepare(c, 0)
 	if err := q.node.ioctl(vidiocDequeueBuffer, unsafe.Pointer(c)); err != nil {
 		return nil, err
@@ -224,6 +233,8 @@ func (q *queue) release() {
 
 // forget drops the arguments. No call about a buffer may follow.
 func (q *queue) forget() {
-	q.pins.Unpin()
-	q.calls = nil
+	if q.arena != nil {
+		_ = unix.Munmap(q.arena) //nolint:errcheck // it is mapped
+	}
+	q.arena, q.calls = nil, nil
 }

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/millrace-video/millrace/hal"
-	"github.com/millrace-video/millrace/pool"
 )
 
 // Read implements hal.Source.
@@ -122,16 +121,7 @@ func (s *source) take(ready int16) (hal.Frame, bool, error) {
 		return hal.Frame{}, false, nil
 	}
 	mono := s.mono(b, d.call)
-	var f hal.Frame
-	ok := false
-	switch {
-	case s.picture.codec == hal.Raw:
-		f, ok = s.raw(d)
-	case s.picture.codec == hal.MJPEG:
-		f, ok = s.jpeg(d)
-	default:
-		f, ok = s.inter(d)
-	}
+	f, ok := s.frame(d)
 	if !ok {
 		return f, false, nil
 	}
@@ -141,6 +131,17 @@ func (s *source) take(ready int16) (hal.Frame, bool, error) {
 	s.faults.good++
 	s.stats.frames.Add(1)
 	return f, true, nil
+}
+
+// frame makes a frame of a buffer, or gives it back.
+func (s *source) frame(d dequeued) (hal.Frame, bool) {
+	if s.picture.codec == hal.Raw {
+		return s.raw(d)
+	}
+	if s.picture.codec == hal.MJPEG {
+		return s.jpeg(d)
+	}
+	return s.inter(d)
 }
 
 // mono returns when a picture was taken: the driver's stamp where it is one of CLOCK_MONOTONIC.
@@ -289,5 +290,3 @@ func (s *source) takeEvents() {
 		}
 	}
 }
-
-var _ pool.Home = (*loans)(nil)

@@ -106,7 +106,7 @@ func (r *recorder) ioctl(req request, arg unsafe.Pointer) error {
 	defer r.mu.Unlock()
 	var data [][]byte
 	if err == nil {
-		switch req {
+		switch req { //nolint:exhaustive // the others have no pictures
 		case vidiocQueryBuffer:
 			r.place((*bufferCall)(arg))
 		case vidiocDequeueBuffer:

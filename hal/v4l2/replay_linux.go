@@ -31,7 +31,6 @@ type player struct {
 	places map[[2]uint32]uintptr
 	mapped int
 	queued []uint32
-	typ    bufType
 	on     bool
 	at     int   // in the script
 	shift  int64 // from the trace's time to the clock's
@@ -60,7 +59,7 @@ func (p *player) ioctl(req request, arg unsafe.Pointer) error {
 		return unix.ENOTTY
 	}
 	c := p.calls[i]
-	switch req {
+	switch req { //nolint:exhaustive // the others fail by their words
 	case vidiocQueueBuffer, vidiocStreamOn, vidiocStreamOff, vidiocRequestBuffers:
 		n := p.counts[c.name]
 		p.counts[c.name]++
@@ -69,8 +68,11 @@ func (p *player) ioctl(req request, arg unsafe.Pointer) error {
 			return errno
 		}
 	}
-	switch req {
+	switch req { //nolint:exhaustive // the others are answered by their words
 	case vidiocQueueBuffer:
+		if p.on {
+			p.due() // what came while no buffer was queued is lost
+		}
 		p.queued = append(p.queued, (*bufferCall)(arg).buffer.Index)
 		return nil
 	case vidiocStreamOn:
@@ -132,8 +134,8 @@ func (p *player) answer(c call, arg unsafe.Pointer) error {
 }
 
 func lastIndex(all []answer, same func(answer) bool) int {
-	for i := len(all) - 1; i >= 0; i-- {
-		if same(all[i]) {
+	for i, a := range slices.Backward(all) {
+		if same(a) {
 			return i
 		}
 	}

@@ -18,7 +18,7 @@ const (
 
 // The requests that this package makes.
 const (
-	vidiocQueryCap         = iocRead | request(unsafe.Sizeof(capability{}))<<16 | iocV4L2 | 0
+	vidiocQueryCap         = iocRead | request(unsafe.Sizeof(capability{}))<<16 | iocV4L2
 	vidiocEnumFmt          = iocBoth | request(unsafe.Sizeof(formatDesc{}))<<16 | iocV4L2 | 2
 	vidiocGetFmt           = iocBoth | request(unsafe.Sizeof(format{}))<<16 | iocV4L2 | 4
 	vidiocSetFmt           = iocBoth | request(unsafe.Sizeof(format{}))<<16 | iocV4L2 | 5

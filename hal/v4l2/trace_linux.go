@@ -92,12 +92,7 @@ type traceBuilder struct {
 
 func (b *traceBuilder) line(line []byte, first bool) error {
 	if first {
-		var h traceHeader
-		if err := json.Unmarshal(line, &h); err != nil || h.Trace != traceName {
-			return fmt.Errorf("not a trace of a camera: the first line has no %q", traceName)
-		}
-		b.trace.node, b.trace.mono = h.Node, h.Mono
-		return nil
+		return b.header(line)
 	}
 	var l traceLine
 	if err := json.Unmarshal(line, &l); err != nil {
@@ -131,6 +126,15 @@ func (b *traceBuilder) line(line []byte, first bool) error {
 	default:
 		b.answer(&l, errno)
 	}
+	return nil
+}
+
+func (b *traceBuilder) header(line []byte) error {
+	var h traceHeader
+	if err := json.Unmarshal(line, &h); err != nil || h.Trace != traceName {
+		return fmt.Errorf("not a trace of a camera: the first line has no %q", traceName)
+	}
+	b.trace.node, b.trace.mono = h.Node, h.Mono
 	return nil
 }
 

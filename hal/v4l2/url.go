@@ -185,7 +185,7 @@ func formatNames() []string {
 // parseRate reads 25, 29.97 or 30000/1001.
 func parseRate(value string) (Rate, error) {
 	wrong := fmt.Errorf("rate=%s: frames a second, 0.1 to 1000, as 25, 29.97 or 30000/1001", value)
-	r := Rate{Seconds: 1}
+	var r Rate
 	if num, den, ok := strings.Cut(value, "/"); ok {
 		f, err1 := number(num, 1, 1<<24)
 		s, err2 := number(den, 1, 1<<24)

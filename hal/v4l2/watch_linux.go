@@ -38,7 +38,7 @@ func NewWatch() (*Watch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for cameras: netlink: %w", err)
 	}
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groupKernel | groupUdev}); err != nil {
+	if err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groupKernel | groupUdev}); err != nil {
 		_ = unix.Close(fd) //nolint:errcheck // the first error counts
 		return nil, fmt.Errorf("listen for cameras: netlink: %w", err)
 	}
