@@ -7,7 +7,7 @@ import (
 // What a node is asked before it streams. Each loop is bounded: a driver that never says "no
 // more" has a bug.
 const (
-	maxFormats = 64
+	maxFormats = 256
 	maxSizes   = 128
 	maxRates   = 64
 )
@@ -34,13 +34,16 @@ func askPixels(n node, typ bufType) []formatDesc {
 	return all
 }
 
-// askOffers lists what a node can deliver, sizes and rates included.
+// askOffers lists what a node can deliver, sizes and rates included where the format is known
+// here.
 func askOffers(n node, typ bufType) []offer {
 	pixels := askPixels(n, typ)
 	all := make([]offer, 0, len(pixels))
 	for _, d := range pixels {
 		o := offer{pixel: d.Pixel, what: d.Description.String()}
-		o.sizes = askSizes(n, d.Pixel)
+		if _, ok := lookup(d.Pixel); ok {
+			o.sizes = askSizes(n, d.Pixel)
+		}
 		for i := range o.sizes {
 			s := &o.sizes[i]
 			s.rates, s.ranged = askRates(n, d.Pixel, s.maxW, s.maxH)

@@ -22,7 +22,11 @@ func askByLibrary(k *kernel) ([]offer, []hal.Control) {
 		if err != nil {
 			break
 		}
-		all = append(all, offer{pixel: fourCC(d.PixelFormat), what: d.Description, sizes: librarySizes(k, d.PixelFormat)})
+		o := offer{pixel: fourCC(d.PixelFormat), what: d.Description}
+		if _, ok := lookup(o.pixel); ok {
+			o.sizes = librarySizes(k, d.PixelFormat)
+		}
+		all = append(all, o)
 	}
 	return all, libraryControls(fd)
 }

@@ -61,10 +61,12 @@ func best(sizes []sizeOffer) (sizeOffer, bool) {
 func describeOffers(all []offer) string {
 	const most = 12 // sizes shown
 	parts := make([]string, 0, len(all))
+	var others []string
 	for _, o := range all {
-		name := o.pixel.String()
-		if k, ok := lookup(o.pixel); ok {
-			name = k.name()
+		k, ok := lookup(o.pixel)
+		if !ok {
+			others = append(others, o.pixel.String())
+			continue
 		}
 		sizes := make([]string, 0, len(o.sizes))
 		for i, s := range o.sizes {
@@ -74,7 +76,13 @@ func describeOffers(all []offer) string {
 			}
 			sizes = append(sizes, s.String())
 		}
-		parts = append(parts, strings.TrimSpace(name+" "+strings.Join(sizes, ", ")))
+		parts = append(parts, strings.TrimSpace(k.name()+" "+strings.Join(sizes, ", ")))
+	}
+	if len(others) > most {
+		others = append(others[:most], "…")
+	}
+	if len(others) > 0 {
+		parts = append(parts, "and of no use here "+strings.Join(others, ", "))
 	}
 	if len(parts) == 0 {
 		return "nothing"

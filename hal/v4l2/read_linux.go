@@ -120,13 +120,13 @@ func (s *source) take(ready int16) (hal.Frame, bool, error) {
 		s.loans.giveBack(d)
 		return hal.Frame{}, false, nil
 	}
-	mono := s.mono(b, d.call)
+	taken, now := s.mono(b, d.call)
 	f, ok := s.frame(d)
 	if !ok {
 		return f, false, nil
 	}
-	at := s.timing.place(mono)
-	f.Stamp = hal.Stamp{DTS: at, PTS: at, Mono: mono}
+	at := s.timing.place(taken)
+	f.Stamp = hal.Stamp{DTS: at, PTS: at, Mono: min(taken, now)}
 	f.Gap = s.timing.takeGap()
 	s.faults.good++
 	s.stats.frames.Add(1)
@@ -144,13 +144,14 @@ func (s *source) frame(d dequeued) (hal.Frame, bool) {
 	return s.inter(d)
 }
 
-// mono returns when a picture was taken: the driver's stamp where it is one of CLOCK_MONOTONIC.
-func (s *source) mono(b *buffer, c *bufferCall) int64 {
-	now := s.clock.Mono()
+// mono returns when a picture was taken: the driver's stamp where it is one of
+// CLOCK_MONOTONIC. Some drivers stamp when the picture should have ended, a little ahead of now.
+func (s *source) mono(b *buffer, c *bufferCall) (taken, now int64) {
+	now = s.clock.Mono()
 	if t := c.mono(); b.Flags&bufTimeMask == bufTimeMonotonic && t > 0 && t < now+int64(time.Second) {
-		return t
+		return t, now
 	}
-	return now
+	return now, now
 }
 
 // refuse gives a buffer back that holds no picture, and counts it.
