@@ -166,7 +166,7 @@ func fewFrames(lie func() *liar) haltest.Config {
 	reg := hal.NewRegistry(synth.Driver{})
 	return haltest.Config{
 		Frames: 100, Codec: hal.H264, Patience: 2 * time.Second, Pause: time.Millisecond,
-		WarmUp: 5, AllocReads: 20, MaxAllocs: 1, // 1: a slot in a chunk for each small frame
+		WarmUp: 5, AllocReads: 20,
 		Open: func(ctx context.Context, opts hal.Options) (hal.Source, error) {
 			src, err := reg.Open(ctx, "synth://?size=160x112&audio=none&pace=fast&frames=100", opts)
 			if err != nil || lie == nil {
