@@ -18,6 +18,7 @@ const (
 	Width  = 320
 	Height = 240
 	Rate   = 25
+	GOP    = 10
 )
 
 // gateway is the host as a machine of QEMU's user network sees it.
@@ -35,7 +36,7 @@ func NewFallback() (*Fallback, error) {
 	if err := f.server.Start(); err != nil {
 		return nil, err
 	}
-	camera := fmt.Sprintf("synth://?size=%dx%d&rate=%d&gop=%d&audio=none&seed=2", Width, Height, Rate, Rate)
+	camera := fmt.Sprintf("synth://?size=%dx%d&rate=%d&gop=%d&audio=none&seed=2", Width, Height, Rate, GOP)
 	ch, err := f.engine.Add(pipeline.Define("fallback", acquire.From(hal.NewRegistry(synth.Driver{}), camera)).
 		Branch("live", rtsp.Limit(), f.server.Mount("fallback")))
 	if err == nil {

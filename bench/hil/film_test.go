@@ -30,6 +30,8 @@ type film struct {
 	rec *record.Recorder
 	eng *pipeline.Engine
 
+	files uint64 // that there must be
+
 	mu     sync.Mutex
 	events []pipeline.Event
 }
@@ -38,7 +40,7 @@ type film struct {
 func newFilm(t *testing.T, reg *hal.Registry, urls ...string) *film {
 	t.Helper()
 	f := &film{dir: filepath.Join("/host/out", t.Name())}
-	f.rec = record.To(f.dir, record.Config{})
+	f.rec = record.To(f.dir, record.Config{FragmentDuration: 200 * time.Millisecond})
 	f.eng = pipeline.NewEngine(pipeline.Config{OnEvent: func(e pipeline.Event) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -51,15 +53,17 @@ func newFilm(t *testing.T, reg *hal.Registry, urls ...string) *film {
 	return f
 }
 
-// records waits until n more pictures of this source are recorded, and returns how long the
-// channel took to be on it.
+// records waits until the channel is on this source, which it was not before, and n of its pictures
+// are in a new file. It returns how long the channel took to be on it.
 func (f *film) records(t *testing.T, url string, n int) (took time.Duration) {
 	t.Helper()
 	begin := time.Now()
 	until(t, "the channel on "+url, func() bool { return f.Status().Source == url })
 	took = time.Since(begin)
-	enough := f.recorded(t) + uint64(n)
-	until(t, "a recording of "+url, func() bool { return f.recorded(t) >= enough })
+	f.files++
+	until(t, "a file of "+url, func() bool { return f.recorded(t).Segments == f.files })
+	enough := f.recorded(t).Frames + uint64(n)
+	until(t, "a recording of "+url, func() bool { return f.recorded(t).Frames >= enough })
 	return took
 }
 
@@ -76,11 +80,11 @@ func (f *film) causes() []string {
 	return all
 }
 
-func (f *film) recorded(t *testing.T) uint64 {
+func (f *film) recorded(t *testing.T) record.Stats {
 	t.Helper()
 	s, ok := f.rec.Stats().(record.Stats)
 	require.True(t, ok)
-	return s.Frames
+	return s
 }
 
 // finish ends the recording, which must have this many breaks.
@@ -89,7 +93,7 @@ func (f *film) finish(t *testing.T, breaks int) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	require.NoError(t, f.eng.Exit(ctx))
-	want, err := json.Marshal(hil.Want{Case: t.Name(), Width: hil.Width, Height: hil.Height, Pictures: int(f.recorded(t)), Breaks: breaks})
+	want, err := json.Marshal(hil.Want{Case: t.Name(), Width: hil.Width, Height: hil.Height, Pictures: int(f.recorded(t).Frames), Breaks: breaks})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(f.dir, hil.WantFile), want, 0o600))
 }

@@ -82,17 +82,20 @@ func (w Want) judge(ctx context.Context, dir string) (figures []string, err erro
 	return figures, err
 }
 
-// numbers returns the number of each picture of a file, in the order shown.
+// numbers returns the number of each picture of a file, in the order shown. The filter gives each a
+// time of its own, which those of a camera that is late need not have in a raw file.
 func (w Want) numbers(ctx context.Context, file string) ([]uint32, error) {
 	cmd := exec.CommandContext(ctx, "ffmpeg", "-v", "error", "-nostdin", "-i", file, "-map", "0:v", //nolint:gosec // our own command
-		"-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "gray", "-")
+		"-fps_mode", "passthrough", "-vf", "setpts=N", "-f", "rawvideo", "-pix_fmt", "gray", "-")
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
 	pictures, err := cmd.Output()
 	size := w.Width * w.Height
 	switch {
-	case err != nil || complaints.Len() > 0:
-		return nil, fmt.Errorf("ffmpeg about %s: %w %s", filepath.Base(file), err, complaints.String())
+	case err != nil:
+		return nil, fmt.Errorf("ffmpeg about %s: %w: %s", filepath.Base(file), err, complaints.String())
+	case complaints.Len() > 0:
+		return nil, fmt.Errorf("ffmpeg about %s: %s", filepath.Base(file), complaints.String())
 	case size == 0 || len(pictures)%size != 0:
 		return nil, fmt.Errorf("%s: %d bytes of pictures of %dx%d", filepath.Base(file), len(pictures), w.Width, w.Height)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace-video/millrace/bench/hil"
 	"github.com/millrace-video/millrace/hal"
 	"github.com/millrace-video/millrace/hal/synth"
 )
@@ -24,7 +25,7 @@ const usbName = "HIL Camera: HIL Camera"
 // B, the parameter sets before each key frame, as cameras do.
 func usbCameraOf(t *testing.T, p picture, serial string) *usbCamera {
 	t.Helper()
-	raw := fmt.Sprintf("synth://?size=%dx%d&rate=%d&gop=%d&audio=none&pace=fast", p.width, p.height, p.rate, p.rate)
+	raw := fmt.Sprintf("synth://?size=%dx%d&rate=%d&gop=%d&audio=none&pace=fast", p.width, p.height, p.rate, hil.GOP)
 	if !p.framed {
 		raw += "&codec=raw&pixel=yuyv"
 	}
