@@ -56,7 +56,7 @@ func TestTimeStamps(t *testing.T) {
 	t.Run("the RTP clock turns over", func(t *testing.T) {
 		d := desk(t, pcm(1)...)
 		for i := range 5 {
-			sound(t, d, 0, uint16(65534+i), uint32(1<<32-320+160*i), time.Duration(i)*20*time.Millisecond)
+			sound(t, d, 0, uint16(65534+i), uint32(int64(1)<<32-320+160*int64(i)), time.Duration(i)*20*time.Millisecond)
 		}
 		for i, f := range take(d) {
 			require.Equal(t, time.Duration(i)*20*time.Millisecond, f.dts)

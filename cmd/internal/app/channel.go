@@ -20,8 +20,8 @@ const (
 )
 
 // define says what a channel is made of.
-func (a *App) define(ch config.Channel) *pipeline.Definition {
-	def := pipeline.Define(ch.Name, origin(a.reg, ch), trunk(a.reg, ch.Encode, a.log)...)
+func (a *App) define(ctx context.Context, ch config.Channel) *pipeline.Definition {
+	def := pipeline.Define(ch.Name, origin(a.reg, ch), trunk(ctx, a.reg, ch.Encode, a.log)...)
 	if ch.Record.Enabled {
 		def.Branch(DiskBranch, record.Ring{Max: int(ch.Record.Ring)}, record.To(ch.Folder(a.cfg.Data), recordConfig(ch.Record)))
 	}
@@ -39,9 +39,9 @@ func recordConfig(r config.Record) record.Config {
 
 // trunk is what every frame passes between its source and the branches.
 // Encoded streams go past the encoder untouched.
-func trunk(reg *hal.Registry, e config.Encode, log *slog.Logger) []pipeline.Stage {
+func trunk(ctx context.Context, reg *hal.Registry, e config.Encode, log *slog.Logger) []pipeline.Stage {
 	if e.Codec == hal.CodecUnknown {
-		e.Codec = bestCodec(reg, log)
+		e.Codec = bestCodec(ctx, reg, log)
 	}
 	return []pipeline.Stage{encode.To(reg, e.Codec, encode.Config{
 		Bitrate: e.Bitrate, GOP: e.GOP, Profile: e.Profile, Quality: e.Quality, Parallel: e.Parallel, Prefer: e.Prefer,
@@ -51,8 +51,8 @@ func trunk(reg *hal.Registry, e config.Encode, log *slog.Logger) []pipeline.Stag
 
 // bestCodec is what raw pictures become where nobody says: H.264 where an encoder for it is
 // there, else JPEG, which always can be made.
-func bestCodec(reg *hal.Registry, log *slog.Logger) hal.Codec {
-	found, err := reg.Encoders(context.Background(), hal.H264)
+func bestCodec(ctx context.Context, reg *hal.Registry, log *slog.Logger) hal.Codec {
+	found, err := reg.Encoders(ctx, hal.H264)
 	if len(found) > 0 {
 		return hal.H264
 	}
