@@ -47,7 +47,7 @@ func newFilm(t *testing.T, reg *hal.Registry, urls ...string) *film {
 		f.events = append(f.events, e)
 	}})
 	var err error
-	f.Channel, err = f.eng.Add(pipeline.Define("gate", acquire.From(reg, urls...)).Branch("disk", record.Ring{}, f.rec))
+	f.Channel, err = f.eng.Add(pipeline.Define("gate", acquire.From(reg, urls...)).Branch("disk", record.Ring{Interval: 200 * time.Millisecond}, f.rec))
 	require.NoError(t, err)
 	require.NoError(t, f.Start())
 	return f
