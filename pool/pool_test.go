@@ -387,6 +387,25 @@ func TestAShareStaysReservedUntilItsLastWorkerIsDone(t *testing.T) {
 	require.Eventually(t, func() bool { return p.Reserved() == 0 }, 10*time.Second, time.Millisecond)
 }
 
+// Whoever hears that a job is done finds its worker free and, where it closes the share, the
+// share given back: a stage that starts anew, and a channel that is initialised again, do not
+// depend on how fast a thread goes to sleep.
+func TestAWorkerIsFreeOnceItsJobIsDone(t *testing.T) {
+	p := newPool(t, 1)
+	for range 100 {
+		w, err := p.Reserve(1)
+		require.NoError(t, err, "the share is back")
+		again := make(chan error)
+		ended := make(chan struct{})
+		require.NoError(t, w.Go(func() error { return nil }, func(error) {
+			again <- w.Go(func() error { return nil }, func(error) { close(ended) })
+		}))
+		require.NoError(t, <-again, "the worker is free")
+		<-ended
+		w.Close()
+	}
+}
+
 // P8: a panic becomes an error with its stack, and the worker lives on.
 func TestPanicBecomesAnError(t *testing.T) {
 	p := newPool(t, 0)

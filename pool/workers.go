@@ -120,9 +120,10 @@ type Workers struct {
 	closed  bool
 }
 
-// Go runs job on a worker of the share and then hands its error to done, on the same worker;
+// Go runs job on a worker of the share and then hands its error to done, on the same thread;
 // done may be nil. A panic arrives there as a *PanicError. Go never waits: where every
-// worker is busy it fails with ErrShareUsedUp.
+// worker is busy it fails with ErrShareUsedUp. The worker is free again by the time done is
+// called, so that whoever hears of the end there can start the next job.
 func (w *Workers) Go(job func() error, done func(error)) error {
 	if err := w.enter(); err != nil {
 		return err
@@ -161,7 +162,7 @@ func (w *Workers) submit(task func()) error {
 }
 
 func (w *Workers) finish(done func(error), err error) {
-	defer w.leave()
+	w.leave()
 	if done != nil {
 		done(err)
 	}
