@@ -21,15 +21,20 @@ import (
 
 const usbName = "HIL Camera: HIL Camera"
 
+// synth returns the URL of the synthetic camera that shows what this one does.
+func (p picture) synth() string {
+	u := fmt.Sprintf("synth://?size=%dx%d&rate=%d&gop=%d&audio=none&pace=fast", p.width, p.height, p.rate, hil.GOP)
+	if !p.framed {
+		u = fmt.Sprintf("synth://?size=%dx%d&rate=%d&audio=none&pace=fast&codec=raw&pixel=yuyv", p.width, p.height, p.rate)
+	}
+	return u
+}
+
 // usbCameraOf is a USB camera that shows what the synthetic camera does: coded pictures in Annex
 // B, the parameter sets before each key frame, as cameras do.
 func usbCameraOf(t *testing.T, p picture, serial string) *usbCamera {
 	t.Helper()
-	raw := fmt.Sprintf("synth://?size=%dx%d&rate=%d&gop=%d&audio=none&pace=fast", p.width, p.height, p.rate, hil.GOP)
-	if !p.framed {
-		raw += "&codec=raw&pixel=yuyv"
-	}
-	u, err := url.Parse(raw)
+	u, err := url.Parse(p.synth())
 	require.NoError(t, err)
 	src, err := synth.Driver{}.Open(t.Context(), u, hal.Options{}.WithDefaults())
 	require.NoError(t, err)
