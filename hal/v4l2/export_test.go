@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/millrace-video/millrace/hal"
 )
 
 // Word is the size of a pointer.
@@ -249,6 +251,44 @@ func (f *Fake) Trace() *Trace {
 	}
 	return t
 }
+
+// Nodes lists the video nodes of a system whose sysfs lies at sys, Serial the serial number of
+// one's device.
+func Nodes(sys string) ([]string, error) { return machine{sys: sys}.nodes() }
+
+// Serial returns the serial number of a node's device.
+func Serial(sys, name string) string { return machine{sys: sys}.serial(name) }
+
+// Same says whether a camera found at a bus, with a serial number, name and index is the one
+// known by the others.
+func Same(bus, serial, card string, index int, bus2, serial2, card2 string, index2 int) bool {
+	return identity{bus, serial, card, index}.is(identity{bus2, serial2, card2, index2})
+}
+
+// ControlName is controlName.
+func ControlName(name string) string { return controlName(name) }
+
+// Repack reads an access unit and writes it as a frame of the track would be.
+func Repack(codec hal.Codec, b []byte, t *hal.Track) (frame []byte, key, picture bool) {
+	u := readUnit(codec, b)
+	u.adopt(t)
+	out := make([]byte, u.size)
+	return out[:u.write(out, t)], u.key, u.picture
+}
+
+// ColourOf is colourOf.
+func ColourOf(space, transfer, matrix, quantisation uint32) hal.Colour {
+	return colourOf(space, transfer, matrix, quantisation)
+}
+
+// Timing is timing.
+type Timing struct{ timing }
+
+// Follow is timing.follow.
+func (t *Timing) Follow(sequence uint32) uint64 { return t.follow(sequence) }
+
+// Place is timing.place.
+func (t *Timing) Place(mono int64) time.Duration { return t.place(mono) }
 
 // ParseEvent is parseEvent.
 func ParseEvent(b []byte) (Event, bool) { return parseEvent(b) }

@@ -109,7 +109,6 @@ func (l *loans) Return(s *pool.Slot) {
 	l.lent--
 	l.back(s.Index)
 	if l.closed && l.lent == 0 {
-		l.queue.forget()
 		select {
 		case l.home <- struct{}{}:
 		default:
@@ -225,7 +224,7 @@ func (l *loans) drop(i int) {
 // close switches the stream off, waits for the loans until the limit has passed, and gives
 // the buffers back to the driver. What is still on loan then is unmapped by its last Release;
 // close returns how many those are. The node may be closed in any case: the kernel keeps
-// memory that is mapped.
+// memory that is mapped, and, mapped, keeps the node's file.
 func (l *loans) close(limit time.Duration) int {
 	_ = l.stop() //nolint:errcheck // a device that is gone has stopped
 	l.mu.Lock()
@@ -247,8 +246,6 @@ func (l *loans) close(limit time.Duration) int {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.lent == 0 {
-		l.queue.release()
-	}
+	l.queue.release() // where pictures are held, Linux since 5.0 gives the device free all the same
 	return l.lent
 }

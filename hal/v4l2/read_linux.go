@@ -208,7 +208,7 @@ func (s *source) shift(memory, offset int) bool {
 func (s *source) content(d dequeued) []byte {
 	m := s.loans.queue.buffers[d.index].planes[0]
 	from, to := d.call.offset(0), min(d.call.used(0), len(m))
-	if from > to {
+	if from < 0 || from > to {
 		return nil
 	}
 	return m[from:to]

@@ -86,12 +86,10 @@ func (s *source) recover(cause error) error {
 // renegotiate follows a signal that has another format: a new stream begins.
 func (s *source) renegotiate() error {
 	s.changed = false
-	if left := s.loans.close(changeWait); left > 0 {
-		return fmt.Errorf("%w: the signal changed while %d pictures were held for more than %v", hal.ErrNoSignal, left, changeWait)
-	}
+	left := s.loans.close(changeWait)
 	s.loans = nil
 	if err := s.begin(true); err != nil {
-		return signalError(fmt.Errorf("the signal changed: %w", err))
+		return signalError(fmt.Errorf("the signal changed, with %d pictures on loan: %w", left, err))
 	}
 	s.timing.gap = true
 	s.log.Info("camera: the signal changed", "track", s.stream.Load().Tracks[0].String())

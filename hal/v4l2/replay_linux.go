@@ -39,7 +39,7 @@ type player struct {
 }
 
 // maxReplayed bounds the memory that a trace can ask for.
-const maxReplayed = 1 << 30
+const maxReplayed = 256 << 20
 
 func newPlayer(t *Trace, loop bool, clock *hal.Clock) *player {
 	return &player{
@@ -194,7 +194,7 @@ func (p *player) rewind() bool {
 	n := len(all) - first
 	step := int64(time.Second)
 	if n > 1 {
-		step = (last.t - all[first].t) / int64(n-1)
+		step = max((last.t-all[first].t)/int64(n-1), int64(time.Millisecond))
 	}
 	p.shift += last.t - all[first].t + step
 	p.more += last.buffer.buffer.Sequence - all[first].buffer.buffer.Sequence + 1

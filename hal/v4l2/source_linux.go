@@ -19,9 +19,9 @@ const (
 	// closeWait is how long Close waits for pictures on loan before it leaves the unmapping to
 	// their last Release.
 	closeWait = 500 * time.Millisecond
-	// changeWait is how long a change of format waits for them: the driver can begin anew only
+	// changeWait is how long a change of format waits for them: older drivers can begin anew only
 	// when the old memory is free.
-	changeWait = 2 * time.Second
+	changeWait = time.Second
 	// setsWait is how long Open waits for the parameter sets of an encoded stream.
 	setsWait = 3 * time.Second
 )

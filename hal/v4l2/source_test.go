@@ -7,6 +7,7 @@ import (
 	"context"
 	"io"
 	"net/url"
+	"os"
 	"testing"
 	"time"
 
@@ -418,4 +419,40 @@ func TestATraceWithoutPicturesShowsNone(t *testing.T) {
 	require.NoError(t, src.Close())
 	require.Contains(t, out.String(), `"call":"DQBUF"`)
 	require.NotContains(t, out.String(), `"data"`)
+}
+
+// The traces in testdata were recorded in a virtual machine: vivid of Linux 6.1, amd64, whose
+// error injections were pressed after every fourth picture or so (a buffer marked as damaged,
+// a fatal streaming error, at last a disconnect). They replay on every architecture.
+func TestATraceOfARealDriverReplays(t *testing.T) {
+	for name, format := range map[string]string{"single": "yuyv", "multi": "nm12"} {
+		f, err := os.Open("testdata/vivid-" + name + ".jsonl")
+		require.NoError(t, err)
+		trace, err := v4l2.ReadTrace(f)
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+		u, err := url.Parse(anyCamera + "?size=320x180&rate=25&format=" + format)
+		require.NoError(t, err)
+		src, err := v4l2.Driver{Replay: trace}.Open(t.Context(), u, hal.Options{})
+		require.NoError(t, err)
+		gaps := 0
+		for err == nil {
+			var frame hal.Frame
+			if frame, err = src.Read(t.Context()); err == nil {
+				require.NoError(t, haltest.Payload(frame))
+				if frame.Gap {
+					gaps++
+				}
+				frame.Release()
+			}
+		}
+		require.ErrorIs(t, err, hal.ErrNoDevice)
+		require.Equal(t, 2, gaps, "one of the damaged buffer, one of the fatal error")
+		st := stats(t, src)
+		require.Equal(t, uint64(1), st.Malformed)
+		require.Equal(t, uint64(1), st.Recovered)
+		require.Contains(t, st.Fault, "input/output error")
+		require.Equal(t, uint64(12), st.Frames+st.Lost+st.Dropped)
+		require.NoError(t, src.Close())
+	}
 }

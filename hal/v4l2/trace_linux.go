@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,6 +53,7 @@ const (
 	maxTraceLine  = 64 << 20
 	maxTraceLines = 1 << 20
 	maxTraceBytes = 1 << 30
+	maxTraceTime  = 1e15 // ns: 11 days
 )
 
 // ReadTrace reads a trace that Driver.Record wrote. The error names the line.
@@ -87,6 +89,7 @@ func ReadTrace(r io.Reader) (*Trace, error) {
 type traceBuilder struct {
 	trace  *Trace
 	counts map[string]int
+	last   int64 // time of the line before
 	ready  int16 // of the last poll
 }
 
@@ -98,6 +101,10 @@ func (b *traceBuilder) line(line []byte, first bool) error {
 	if err := json.Unmarshal(line, &l); err != nil {
 		return fmt.Errorf("not a call: %w", err)
 	}
+	if l.T < b.last || l.T > maxTraceTime {
+		return fmt.Errorf("time %d: %d to %d ns", l.T, b.last, int64(maxTraceTime))
+	}
+	b.last = l.T
 	errno, err := errnoOf(l.Errno)
 	if err != nil {
 		return err
@@ -133,6 +140,9 @@ func (b *traceBuilder) header(line []byte) error {
 	var h traceHeader
 	if err := json.Unmarshal(line, &h); err != nil || h.Trace != traceName {
 		return fmt.Errorf("not a trace of a camera: the first line has no %q", traceName)
+	}
+	if h.Mono < 0 || h.Mono > math.MaxInt64/4 {
+		return fmt.Errorf("a trace that began at %d ns", h.Mono)
 	}
 	b.trace.node, b.trace.mono = h.Node, h.Mono
 	return nil
