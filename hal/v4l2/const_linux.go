@@ -86,11 +86,13 @@ const (
 
 // Others.
 const (
-	fieldAny      = 0
-	fieldNone     = 1
-	privMagic     = 0xfeedcafe // the extended fields of pixFormat are valid
-	timePerFrame  = 0x1000     // S_PARM can set the rate
-	encoderStart  = 0
-	encoderStop   = 1
-	fmtCompressed = 0x1
+	fieldAny       = 0
+	fieldNone      = 1
+	fieldApart     = 5          // one field after the other in a buffer; 6 is the same
+	fieldAlternate = 7          // each in a buffer of its own
+	privMagic      = 0xfeedcafe // the extended fields of pixFormat are valid
+	timePerFrame   = 0x1000     // S_PARM can set the rate
+	encoderStart   = 0
+	encoderStop    = 1
+	fmtCompressed  = 0x1
 )

@@ -23,6 +23,7 @@ func describe(f *format) (picture, error) {
 	p := picture{}
 	var strides []int
 	var pixel fourCC
+	field := f.single().Field // of either API at the same place
 	if f.Type.multiplanar() {
 		m := f.multi()
 		pixel, p.width, p.height = m.Pixel, int(m.Width), int(m.Height)
@@ -43,6 +44,9 @@ func describe(f *format) (picture, error) {
 	}
 	if p.width < 2 || p.height < 2 || p.width > maxSize || p.height > maxSize || len(p.sizes) == 0 {
 		return p, fmt.Errorf("%w: pictures of %dx%d in %d planes", hal.ErrUnsupported, p.width, p.height, len(p.sizes))
+	}
+	if field >= fieldApart && field <= fieldAlternate {
+		return p, fmt.Errorf("%w: the camera delivers the two fields of a picture apart (field order %d): choose a progressive mode", hal.ErrUnsupported, field)
 	}
 	if p.codec != hal.Raw {
 		return p, nil

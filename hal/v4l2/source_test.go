@@ -91,7 +91,8 @@ func TestConformance(t *testing.T) {
 		{"raw, single-planar", yuyv(), hal.Raw, [][]byte{picture(160, 3)}},
 		{
 			"raw, multi-planar", v4l2.NewFake(true, "NM12", 16, 4, v4l2.FakePlane{Size: 128, Stride: 32}, v4l2.FakePlane{Size: 64, Stride: 32}),
-			hal.Raw, [][]byte{picture(128, 1), picture(64, 2)},
+			hal.Raw,
+			[][]byte{picture(128, 1), picture(64, 2)},
 		},
 		{"JPEG", v4l2.NewFake(false, "MJPG", 16, 4, v4l2.FakePlane{Size: 4096}), hal.MJPEG, [][]byte{jpegFile(500)}},
 		{

@@ -97,20 +97,9 @@ func (b *traceBuilder) line(line []byte, first bool) error {
 	if first {
 		return b.header(line)
 	}
-	var l traceLine
-	if err := json.Unmarshal(line, &l); err != nil {
-		return fmt.Errorf("not a call: %w", err)
-	}
-	if l.T < b.last || l.T > maxTraceTime {
-		return fmt.Errorf("time %d: %d to %d ns", l.T, b.last, int64(maxTraceTime))
-	}
-	b.last = l.T
-	errno, err := errnoOf(l.Errno)
+	l, errno, err := b.read(line)
 	if err != nil {
 		return err
-	}
-	if l.Out == nil {
-		l.Out = l.In
 	}
 	switch l.Call {
 	case "poll":
@@ -134,6 +123,23 @@ func (b *traceBuilder) line(line []byte, first bool) error {
 		b.answer(&l, errno)
 	}
 	return nil
+}
+
+// read reads a line and checks what all of them have.
+func (b *traceBuilder) read(line []byte) (traceLine, unix.Errno, error) {
+	var l traceLine
+	if err := json.Unmarshal(line, &l); err != nil {
+		return l, 0, fmt.Errorf("not a call: %w", err)
+	}
+	if l.T < b.last || l.T > maxTraceTime {
+		return l, 0, fmt.Errorf("time %d: %d to %d ns", l.T, b.last, int64(maxTraceTime))
+	}
+	b.last = l.T
+	if l.Out == nil {
+		l.Out = l.In
+	}
+	errno, err := errnoOf(l.Errno)
+	return l, errno, err
 }
 
 func (b *traceBuilder) header(line []byte) error {

@@ -28,7 +28,8 @@ func urlCases() []urlCase {
 			v4l2.Target{
 				Path: "/dev/video0", Codec: hal.MJPEG, Width: 1280, Height: 720, Rate: v4l2.Rate{Frames: 30, Seconds: 1}, Buffers: 4,
 				Controls: []v4l2.Setting{{Name: "brightness", Value: "7"}, {Name: "auto_exposure", Value: "Manual Mode"}},
-			}, "",
+			},
+			"",
 		},
 		{"v4l2:///dev/video0?format=nm12&rate=29.97", v4l2.Target{Path: "/dev/video0", Codec: hal.Raw, Pixel: hal.NM12, Rate: v4l2.Rate{Frames: 30000, Seconds: 1001}}, ""},
 		{"v4l2:///dev/video0?format=hevc&rate=15/2", v4l2.Target{Path: "/dev/video0", Codec: hal.H265, Rate: v4l2.Rate{Frames: 15, Seconds: 2}}, ""},
