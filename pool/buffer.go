@@ -49,8 +49,11 @@ func (s *Slot) SetPlanes(planes ...[]byte) {
 // Lend starts a loan with one reference. It panics while the slot is on loan: an owner
 // that lends twice has a bug.
 func (s *Slot) Lend() Buffer {
-	s.mustBeHome()
 	st := s.state.Add(1)
+	if uint32(st) != 1 {
+		s.state.Add(^uint64(0))
+		panic("pool: slot is still on loan")
+	}
 	return Buffer{slot: s, gen: uint32(st >> 32)}
 }
 
