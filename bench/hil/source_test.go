@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -118,14 +119,16 @@ func requireUncopied(t *testing.T, f hal.Frame, dev string) {
 	t.Helper()
 	all := mappings(t)
 	for i := range f.Buf.Planes() {
-		p := f.Buf.Plane(i)
-		begin := uintptr(unsafe.Pointer(unsafe.SliceData(p)))
-		within := false
-		for _, m := range all {
-			within = within || m.dev == dev && m.from <= begin && begin+uintptr(len(p)) <= m.to
-		}
-		require.True(t, within, "plane %d at %#x is not mapped from %s: %v", i, begin, dev, all)
+		require.True(t, isMapped(all, dev, f.Buf.Plane(i)), "plane %d is not mapped from %s: %v", i, dev, all)
 	}
+}
+
+// isMapped says whether these bytes lie in memory that is mapped from the device.
+func isMapped(all []mapping, dev string, p []byte) bool {
+	begin := uintptr(unsafe.Pointer(unsafe.SliceData(p)))
+	return slices.ContainsFunc(all, func(m mapping) bool {
+		return m.dev == dev && m.from <= begin && begin+uintptr(len(p)) <= m.to
+	})
 }
 
 // sample is one pixel.
