@@ -126,6 +126,8 @@ type Control struct {
 	Step    int64    `json:"step"`
 	Default int64    `json:"default"`
 	Menu    []string `json:"menu,omitempty"` // the items' names from Min on; "" where there is none
+
+	Value *int64 `json:"value,omitempty"` // at present; nil where it cannot be read
 }
 
 // Format is one way a device can deliver pictures.

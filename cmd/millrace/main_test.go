@@ -401,26 +401,6 @@ func TestNoMillraceAnswers(t *testing.T) {
 	require.Contains(t, got.err, "start one with millrace run, or say where it is with --api")
 }
 
-func TestDevicesListsCamerasAndWhatIsMissing(t *testing.T) { // H1
-	t.Parallel()
-	got := call(t, t.TempDir(), "devices")
-	require.Zero(t, got.code, got.err)
-	require.Contains(t, got.out, "synth://")
-	require.Contains(t, got.out, "V4L2 is not built in")
-	got = call(t, t.TempDir(), "devices", "--json")
-	var inventory struct {
-		Devices  []struct{ URL string } `json:"devices"`
-		Encoders []struct {
-			Name, Codec string
-		} `json:"encoders"`
-		Notes []string `json:"notes"`
-	}
-	require.NoError(t, json.Unmarshal([]byte(got.out), &inventory))
-	require.Equal(t, "synth://", inventory.Devices[0].URL)
-	require.NotEmpty(t, inventory.Encoders)
-	require.NotEmpty(t, inventory.Notes)
-}
-
 func TestVersionAndHelp(t *testing.T) {
 	t.Parallel()
 	got := call(t, t.TempDir(), "version")

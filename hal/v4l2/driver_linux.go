@@ -208,6 +208,10 @@ func askControls(n node) []hal.Control {
 		if q.Type == controlMenu || q.Type == controlIntegerMenu {
 			c.Menu = menuItems(n, &q)
 		}
+		if v, err := getControl(n, q.ID); err == nil && c.Kind != "button" {
+			value := int64(v)
+			c.Value = &value
+		}
 		all = append(all, c)
 	}
 	return all

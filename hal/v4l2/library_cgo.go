@@ -89,6 +89,10 @@ func libraryControls(fd uintptr) []hal.Control {
 		if c.IsMenu() {
 			control.Menu = libraryMenu(&c)
 		}
+		if v, err := v4l2.GetControlValue(fd, id); err == nil && kind != "button" {
+			value := int64(v)
+			control.Value = &value
+		}
 		all = append(all, control)
 	}
 	return all

@@ -80,12 +80,6 @@ func TestAChannelThatDoesNotStartIsItsOwnMatter(t *testing.T) {
 	require.ErrorContains(t, err, "no channel starts: channel yard, stage disk")
 }
 
-func TestDiscoverNamesEveryCamera(t *testing.T) { // H1
-	channels, err := app.Discover(t.Context(), app.Drivers())
-	require.NoError(t, err)
-	require.Equal(t, []config.Channel{config.DefaultChannel("synth", config.FromURL("synth://"))}, channels)
-}
-
 // A3: what a camera's URL got from the environment is in no error.
 func TestASecretIsInNoStatus(t *testing.T) {
 	cfg, err := config.Parse("m.yml", []byte("channels: {gate: {source: 'rtsp://127.0.0.1:1/x?token=${TOKEN}'}}"), config.Env{

@@ -14,12 +14,7 @@ import (
 
 // Drivers returns the drivers that this program was built with, in order of preference.
 func Drivers() *hal.Registry {
-	return hal.NewRegistry(rtsp.Driver{}, file.Driver{}, soft.Driver{}, synth.Driver{})
-}
-
-// Missing says which drivers this program was built without, and what that means.
-func Missing() []string {
-	return []string{"V4L2 is not built in: cameras and encoders at /dev/video* are not found by this program"}
+	return hal.NewRegistry(kernel(), rtsp.Driver{}, file.Driver{}, soft.Driver{}, synth.Driver{}, replay{})
 }
 
 // CheckSource returns what config asks about a source: whether some driver takes it as it is

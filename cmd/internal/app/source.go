@@ -16,7 +16,10 @@ type candidate struct {
 	src config.Source
 }
 
-var _ pipeline.Candidate = candidate{}
+var (
+	_ pipeline.Candidate = candidate{}
+	_ pipeline.Awaiter   = candidate{}
+)
 
 func (c candidate) String() string { return c.src.Shown }
 
@@ -42,6 +45,19 @@ func (c candidate) Open(ctx context.Context, opts hal.Options) (hal.Source, erro
 		return nil, fmt.Errorf("open %s: %w", c.src.Shown, err)
 	}
 	return src, nil
+}
+
+// Await returns when the device has been plugged in, where its driver can tell.
+func (c candidate) Await(ctx context.Context) error {
+	d, u, err := c.reg.Lookup(c.src.URL)
+	if err != nil {
+		return fmt.Errorf("%w: %w", hal.ErrUnsupported, err)
+	}
+	a, ok := d.(hal.Awaiter)
+	if !ok {
+		return hal.ErrUnsupported
+	}
+	return a.Await(ctx, u)
 }
 
 // origin returns a channel's first stage.
