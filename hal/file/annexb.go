@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/nal"
 )
 
 // annex reads a bare H.264 or H.265 byte stream (annex B of either). It has no time stamps:
@@ -56,7 +57,7 @@ func openAnnexB(ctx context.Context, in *input, codec hal.Codec) (*annex, error)
 			return nil, err
 		}
 		s.buf.Release()
-		if a.initial.Codec == hal.CodecUnknown && complete(&a.track) {
+		if a.initial.Codec == hal.CodecUnknown && nal.Complete(&a.track) {
 			a.initial = a.track
 		}
 	}
@@ -152,16 +153,16 @@ func (a *annex) step(ctx context.Context) (bool, error) {
 	}
 	a.join.write(p[:i])
 	a.pos += int64(i)
-	nal := p[i+3 : min(len(p), i+3+sliceHead)]
-	if a.slice && opensUnit(a.track.Codec, nal) {
+	head := p[i+3 : min(len(p), i+3+sliceHead)]
+	if a.slice && nal.Opens(a.track.Codec, head) {
 		return true, nil
 	}
 	a.pos += 3
 	a.join.zeros = 0
 	a.join.begin()
-	if len(nal) > 0 && !a.slice && classify(a.track.Codec, nal[0]) == nalSlice {
+	if len(head) > 0 && !a.slice && nal.KindOf(a.track.Codec, head[0]).IsSlice() {
 		a.slice = true
-		a.head = append(a.head[:0], nal...)
+		a.head = append(a.head[:0], head...)
 	}
 	return false, nil
 }

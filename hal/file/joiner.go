@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/nal"
 	"github.com/millrace-video/millrace/pool"
 )
 
@@ -35,7 +36,7 @@ func (j *joiner) room(ctx context.Context, n int) error {
 	if j.huge = j.huge || j.build.Len() > maxUnit; j.huge {
 		return nil
 	}
-	return j.lender.reserve(ctx, j.build, 2*n+min(j.zeros, maxUnit)+2*prefixLen)
+	return j.lender.reserve(ctx, j.build, 2*n+min(j.zeros, maxUnit)+2*nal.PrefixLen)
 }
 
 // write takes the next bytes; room was made for them.
@@ -104,7 +105,7 @@ func (j *joiner) begin() {
 	if j.huge {
 		return
 	}
-	if _, err := j.build.Grow(prefixLen); err != nil {
+	if _, err := j.build.Grow(nal.PrefixLen); err != nil {
 		j.huge = true
 		return
 	}
@@ -118,22 +119,18 @@ func (j *joiner) end() {
 	}
 	j.open = false
 	unit := j.build.Bytes()[j.start:]
-	n := len(unit) - prefixLen
-	if n == 0 || j.known(unit[prefixLen:]) {
+	n := len(unit) - nal.PrefixLen
+	if n == 0 || j.known(unit[nal.PrefixLen:]) {
 		j.build.Truncate(j.start)
 		return
 	}
-	unit[0], unit[1], unit[2], unit[3] = byte(n>>24), byte(n>>16), byte(n>>8), byte(n)
+	nal.PutLength(unit, n)
 }
 
 // known says whether a NAL unit does not belong into a frame.
-func (j *joiner) known(nal []byte) bool {
-	class := classify(j.track.Codec, nal[0])
-	if class == nalDelimiter {
-		return true
-	}
-	old := set(j.track, class)
-	return old != nil && *old != nil && bytes.Equal(*old, nal)
+func (j *joiner) known(unit []byte) bool {
+	kind := nal.KindOf(j.track.Codec, unit[0])
+	return kind == nal.Delimiter || kind.IsSet() && nal.StandingOf(j.track, kind, unit) == nal.Named
 }
 
 // finish completes the access unit. A zero Buffer is one that holds nothing. changed is the
@@ -146,12 +143,12 @@ func (j *joiner) finish() (buf pool.Buffer, key bool, changed *hal.Track) {
 		return pool.Buffer{}, false, nil
 	}
 	unit := j.build.Bytes()
-	if !hasSlice(j.track.Codec, unit) {
+	there, key := nal.Picture(j.track.Codec, unit)
+	if !there {
 		changed = j.learn(unit)
 		j.discard()
 		return pool.Buffer{}, false, changed
 	}
-	key = keyUnit(j.track.Codec, unit)
 	n, changed, _ := settle(j.track, unit, key)
 	j.build.Truncate(n)
 	buf, err := j.build.Finish()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/nal"
 	"github.com/millrace-video/millrace/pool"
 )
 
@@ -155,7 +156,7 @@ func (m *mp4) rate(t *mp4Track) {
 	if err != nil {
 		return // the first sample will say so
 	}
-	if rate := float64(t.scale) / float64(be32(e[4:])); announced(rate) {
+	if rate := float64(t.scale) / float64(be32(e[4:])); nal.BelievableRate(rate) {
 		track.FrameRate = rate
 		t.entries[0].track.FrameRate = rate
 	}
@@ -354,7 +355,7 @@ func (m *mp4) fetchNAL(ctx context.Context, t *mp4Track, e *entry, u unit) (pool
 		extra = nil
 	}
 	size := int(u.size)
-	if e.lenSize != prefixLen {
+	if e.lenSize != nal.PrefixLen {
 		m.scratch = slices.Grow(m.scratch[:0], size)[:size]
 		if n, err := m.r.ReadAt(m.scratch, u.off); n < size {
 			return pool.Buffer{}, readError(u.off+int64(n), "a sample", err)
@@ -367,7 +368,7 @@ func (m *mp4) fetchNAL(ctx context.Context, t *mp4Track, e *entry, u unit) (pool
 	}
 	p := buf.Bytes()
 	copy(p, extra)
-	if e.lenSize != prefixLen {
+	if e.lenSize != nal.PrefixLen {
 		widen(p[len(extra):], m.scratch, e.lenSize)
 	} else if err := m.read(buf, p[len(extra):], u); err != nil {
 		return pool.Buffer{}, err
@@ -404,7 +405,7 @@ func widened(p []byte, lenSize int) int {
 		if size > len(p)-lenSize {
 			break
 		}
-		n += prefixLen + size
+		n += nal.PrefixLen + size
 		p = p[lenSize+size:]
 	}
 	return n
@@ -413,10 +414,10 @@ func widened(p []byte, lenSize int) int {
 func widen(dst, p []byte, lenSize int) {
 	for len(dst) > 0 {
 		size := nalLen(p, lenSize)
-		clear(dst[:prefixLen-lenSize])
-		copy(dst[prefixLen-lenSize:prefixLen], p)
-		copy(dst[prefixLen:], p[lenSize:lenSize+size])
-		dst, p = dst[prefixLen+size:], p[lenSize+size:]
+		clear(dst[:nal.PrefixLen-lenSize])
+		copy(dst[nal.PrefixLen-lenSize:nal.PrefixLen], p)
+		copy(dst[nal.PrefixLen:], p[lenSize:lenSize+size])
+		dst, p = dst[nal.PrefixLen+size:], p[lenSize+size:]
 	}
 }
 

@@ -2,7 +2,6 @@ package file
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -10,6 +9,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/nal"
 )
 
 // entry is a sample description: what a track's samples are.
@@ -110,14 +110,14 @@ func (e *entry) avc(p []byte) error {
 		return errors.New("avcC is missing or too short")
 	}
 	e.lenSize = int(p[4]&3) + 1
-	rest, err := e.setList(p[6:], int(p[5]&0x1f), nalSPS)
+	rest, err := e.setList(p[6:], int(p[5]&0x1f), nal.SPS)
 	if err != nil {
 		return err
 	}
 	if len(rest) == 0 {
 		return errors.New("avcC ends before the picture parameter sets")
 	}
-	_, err = e.setList(rest[1:], int(rest[0]), nalPPS)
+	_, err = e.setList(rest[1:], int(rest[0]), nal.PPS)
 	return err
 }
 
@@ -134,9 +134,9 @@ func (e *entry) hevc(p []byte) error {
 		if len(p) < 3 {
 			return errors.New("hvcC ends within its arrays")
 		}
-		class := classifyH265(p[0] & 0x3f << 1)
+		kind := nal.KindOf(hal.H265, p[0]&0x3f<<1)
 		var err error
-		if p, err = e.setList(p[3:], int(be16(p[1:])), class); err != nil {
+		if p, err = e.setList(p[3:], int(be16(p[1:])), kind); err != nil {
 			return err
 		}
 	}
@@ -145,25 +145,22 @@ func (e *entry) hevc(p []byte) error {
 
 // setList takes n parameter sets: the first of a class is the track's, others go along with
 // every key frame.
-func (e *entry) setList(p []byte, n int, class nalClass) ([]byte, error) {
+func (e *entry) setList(p []byte, n int, kind nal.Kind) ([]byte, error) {
 	for range n {
 		if len(p) < 2 || len(p)-2 < int(be16(p)) {
 			return nil, errors.New("the list of parameter sets ends too early")
 		}
-		nal := p[2 : 2+be16(p)]
-		p = p[2+len(nal):]
-		if len(nal) == 0 || classify(e.track.Codec, nal[0]) != class {
+		unit := p[2 : 2+int(be16(p))]
+		p = p[2+len(unit):]
+		if len(unit) == 0 || nal.KindOf(e.track.Codec, unit[0]) != kind {
 			continue
 		}
-		if old := set(&e.track, class); old != nil {
-			if *old == nil {
-				if !adopt(&e.track, class, nal) {
-					return nil, fmt.Errorf("a parameter set of %d bytes makes no sense", len(nal))
-				}
-				continue
-			}
-			e.extra = binary.BigEndian.AppendUint32(e.extra, uint32(len(nal)))
-			e.extra = append(e.extra, nal...)
+		switch named := nal.Set(&e.track, kind); {
+		case named == nil:
+		case *named != nil:
+			e.extra = nal.Append(e.extra, unit)
+		case !nal.Adopt(&e.track, kind, unit):
+			return nil, fmt.Errorf("a parameter set of %d bytes makes no sense", len(unit))
 		}
 	}
 	return p, nil
@@ -177,14 +174,14 @@ func (e *entry) av1(p []byte) error {
 		return errors.New("av1C is missing or too short")
 	}
 	for obus := p[4:]; len(obus) > 0; {
-		head, body, sized := obuSize(obus)
-		if head == 0 || !sized {
+		u, ok := nal.FirstOBU(obus)
+		if !ok || !u.Sized {
 			return errors.New("av1C holds no valid OBU")
 		}
-		if obus[0]>>3&15 == obuSequence && !describeAV1(&e.track, obus[:head+body]) {
+		if u.Kind == nal.SequenceHeader && !nal.Adopt(&e.track, nal.SPS, obus[:u.Len]) {
 			return errors.New("the sequence header in av1C makes no sense")
 		}
-		obus = obus[head+body:]
+		obus = obus[u.Len:]
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
 
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/nal"
 )
 
 // order tells from picture order counts when a picture is shown, counted in pictures: decoding
@@ -107,26 +108,26 @@ func (o *order) count(codec hal.Codec, slice []byte) (count int64, resets, ok bo
 	if !o.layout.usable || len(slice) < 3 {
 		return 0, false, false
 	}
-	var r bitReader
+	var r nal.Bits
 	var reference bool
 	if codec == hal.H265 {
 		kind := slice[0] >> 1 & 0x3f
-		r.load(slice[2:])
+		r = nal.BitsOf(slice[2:])
 		reference = reference265(kind, slice[1]&7)
 		resets = kind >= 16 && kind <= 20 // BLA and IDR
 		o.lead265(&r, kind)
 		if kind == 19 || kind == 20 {
 			o.msb, o.lsb = 0, 0
-			return 0, true, !r.short
+			return 0, true, !r.Short
 		}
 	} else {
-		r.load(slice[1:])
+		r = nal.BitsOf(slice[1:])
 		reference = slice[0]&0x60 != 0
 		resets = slice[0]&0x1f == 5
 		o.lead264(&r, resets)
 	}
-	lsb := int64(r.u(o.layout.pocLSB))
-	if r.short {
+	lsb := int64(r.U(o.layout.pocLSB))
+	if r.Short {
 		return 0, false, false
 	}
 	if resets {
@@ -140,33 +141,33 @@ func (o *order) count(codec hal.Codec, slice []byte) (count int64, resets, ok bo
 }
 
 // lead264 skips to the count in an H.264 slice header (7.3.3).
-func (o *order) lead264(r *bitReader, idr bool) {
-	r.ue() // first_mb_in_slice
-	r.ue() // slice_type
-	r.ue() // pic_parameter_set_id
+func (o *order) lead264(r *nal.Bits, idr bool) {
+	r.UE() // first_mb_in_slice
+	r.UE() // slice_type
+	r.UE() // pic_parameter_set_id
 	if o.layout.colour {
-		r.u(2)
+		r.U(2)
 	}
-	r.u(o.layout.frameNum)
+	r.U(o.layout.frameNum)
 	if idr {
-		r.ue() // idr_pic_id
+		r.UE() // idr_pic_id
 	}
 }
 
 // lead265 skips to the count in an H.265 slice header (7.3.6.1).
-func (o *order) lead265(r *bitReader, kind byte) {
-	r.u(1) // first_slice_segment_in_pic_flag
+func (o *order) lead265(r *nal.Bits, kind byte) {
+	r.U(1) // first_slice_segment_in_pic_flag
 	if kind >= 16 && kind <= 23 {
-		r.u(1) // no_output_of_prior_pics_flag
+		r.U(1) // no_output_of_prior_pics_flag
 	}
-	r.ue() // slice_pic_parameter_set_id
-	r.u(o.layout.extraBits)
-	r.ue() // slice_type
+	r.UE() // slice_pic_parameter_set_id
+	r.U(o.layout.extraBits)
+	r.UE() // slice_type
 	if o.layout.output {
-		r.u(1)
+		r.U(1)
 	}
 	if o.layout.colour {
-		r.u(2)
+		r.U(2)
 	}
 }
 

@@ -42,3 +42,10 @@ func (c *counters) stats() hal.SourceStats {
 		Lost: c.lost.Load(), Malformed: c.malformed.Load(),
 	}
 }
+
+// with returns the stream with one track replaced.
+func with(s *hal.Stream, i int, t hal.Track) *hal.Stream {
+	tracks := append([]hal.Track(nil), s.Tracks...)
+	tracks[i] = t
+	return &hal.Stream{Tracks: tracks}
+}

@@ -1,9 +1,8 @@
 package file
 
 import (
-	"bytes"
-
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/nal"
 )
 
 // settle brings an access unit of length-prefixed NAL units into the form that hal.Frame
@@ -11,56 +10,37 @@ import (
 // It returns the length that is left. Where a key frame brings other sets it returns the
 // track as it is from here on. bad is where a length passes the end, −1 where none does.
 func settle(t *hal.Track, unit []byte, key bool) (n int, changed *hal.Track, bad int) {
-	w, r := 0, 0
-	for r < len(unit) {
-		if len(unit)-r < prefixLen {
-			return w, changed, r
-		}
-		size := int(be32(unit[r:]))
-		if size > len(unit)-r-prefixLen {
-			return w, changed, r
-		}
-		end := r + prefixLen + size
+	walk := nal.Prefixed(unit)
+	for u, ok := walk.Next(); ok; u, ok = walk.Next() {
 		var keep bool
-		keep, changed = keepNAL(t, changed, unit[r+prefixLen:end], key)
-		if keep {
-			if w != r {
-				copy(unit[w:], unit[r:end])
-			}
-			w += end - r
+		if keep, changed = keepUnit(t, changed, u, key); keep {
+			n += nal.Put(unit[n:], u)
 		}
-		r = end
 	}
-	return w, changed, -1
+	if len(walk) > 0 {
+		return n, changed, len(unit) - len(walk)
+	}
+	return n, changed, -1
 }
 
-func keepNAL(t, changed *hal.Track, nal []byte, key bool) (bool, *hal.Track) {
-	if len(nal) == 0 {
-		return false, changed
-	}
+func keepUnit(t, changed *hal.Track, unit []byte, key bool) (bool, *hal.Track) {
 	if changed != nil {
 		t = changed
 	}
-	class := classify(t.Codec, nal[0])
-	if class == nalDelimiter {
-		return false, changed
+	kind := nal.KindOf(t.Codec, unit[0])
+	if !kind.IsSet() {
+		return kind != nal.Delimiter, changed
 	}
-	old := set(t, class)
-	if old == nil {
-		return true, changed
-	}
-	if bytes.Equal(*old, nal) {
-		return false, changed
-	}
-	if !key {
-		return true, changed
+	standing := nal.StandingOf(t, kind, unit)
+	if standing != nal.New || !key {
+		return standing != nal.Named, changed
 	}
 	next := changed
 	if next == nil {
 		c := *t
 		next = &c
 	}
-	if !adopt(next, class, nal) {
+	if !nal.Adopt(next, kind, unit) {
 		return true, changed
 	}
 	return false, next
@@ -72,21 +52,20 @@ func keepNAL(t, changed *hal.Track, nal []byte, key bool) (bool, *hal.Track) {
 func settleAV1(t *hal.Track, buf []byte, size int, key bool) (n int, changed *hal.Track, bad int) {
 	w, r := 0, 0
 	for r < size {
-		head, body, sized := obuSize(buf[r:size])
-		if head == 0 {
+		u, ok := nal.FirstOBU(buf[r:size])
+		switch {
+		case !ok:
 			return w, changed, r
-		}
-		if !sized {
-			return sizeOBU(buf, r, w, size, head), changed, -1
-		}
-		obu := buf[r : r+head+body]
-		switch kind := obu[0] >> 3 & 15; {
-		case kind == obuDelimiter:
-			r += len(obu)
+		case u.Kind == nal.TemporalDelimiter:
+			r += u.Len
 			continue
-		case kind == obuSequence && key && !bytes.Equal(obu, t.SPS):
+		case !u.Sized:
+			return sizeOBU(buf, w, u), changed, -1
+		}
+		obu := buf[r : r+u.Len]
+		if u.Kind == nal.SequenceHeader && key && nal.StandingOf(t, nal.SPS, obu) == nal.New {
 			next := *t
-			if describeAV1(&next, obu) {
+			if nal.Adopt(&next, nal.SPS, obu) {
 				changed = &next
 				t = changed
 			}
@@ -94,72 +73,21 @@ func settleAV1(t *hal.Track, buf []byte, size int, key bool) (n int, changed *ha
 		if w != r {
 			copy(buf[w:], obu)
 		}
-		w, r = w+len(obu), r+len(obu)
+		w, r = w+u.Len, r+u.Len
 	}
 	return w, changed, -1
 }
 
-// AV1 specification 6.2.2.
-const (
-	obuSequence  = 1
-	obuDelimiter = 2
-	obuRoom      = 8 // the longest size field
-)
+// obuRoom is the longest size field.
+const obuRoom = 8
 
-// obuSize returns the lengths of an OBU's header with its size field and of what follows. A
-// header of 0 means that it makes no sense.
-func obuSize(p []byte) (head, body int, sized bool) {
-	if len(p) == 0 || p[0]&0x80 != 0 {
-		return 0, 0, false
-	}
-	head = 1
-	if p[0]&4 != 0 {
-		head = 2
-	}
-	if p[0]&2 == 0 {
-		if head > len(p) {
-			return 0, 0, false
-		}
-		return head, len(p) - head, false
-	}
-	for i := range 5 {
-		if head >= len(p) {
-			return 0, 0, false
-		}
-		b := p[head]
-		head++
-		body |= int(b&0x7f) << (7 * i)
-		if b&0x80 == 0 {
-			if body > len(p)-head {
-				return 0, 0, false
-			}
-			return head, body, true
-		}
-	}
-	return 0, 0, false
-}
-
-// sizeOBU moves the OBU without a size at r to w, with one, and returns the new end.
-func sizeOBU(buf []byte, r, w, size, head int) int {
-	if kind := buf[r] >> 3 & 15; kind == obuDelimiter {
-		return w
-	}
-	body := size - r - head
-	var field [obuRoom]byte
-	n := 0
-	for v := body; ; v >>= 7 {
-		field[n] = byte(v & 0x7f)
-		n++
-		if v < 0x80 {
-			break
-		}
-		field[n-1] |= 0x80
-	}
-	var header [2]byte
-	copy(header[:], buf[r:r+head])
-	header[0] |= 2
-	copy(buf[w+head+n:], buf[r+head:size])
-	copy(buf[w:], header[:head])
-	copy(buf[w+head:], field[:n])
-	return w + head + n + body
+// sizeOBU moves an OBU without a size to w, with one, and returns the new end.
+func sizeOBU(buf []byte, w int, u nal.OBU) int {
+	var head [2 + obuRoom]byte
+	n := copy(head[:], u.Header)
+	head[0] |= 2
+	n += nal.PutLEB128(head[n:], len(u.Body))
+	copy(buf[w+n:], u.Body)
+	copy(buf[w:], head[:n])
+	return w + n + len(u.Body)
 }

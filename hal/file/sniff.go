@@ -8,10 +8,8 @@ import (
 	"log/slog"
 	"slices"
 
-	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
-	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
-
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/nal"
 )
 
 // input is a file and what its demuxer works with.
@@ -67,33 +65,24 @@ func isMP4(head []byte) bool {
 
 // annexB looks for a sequence parameter set that makes sense.
 func annexB(head []byte) hal.Codec {
-	for p := head; ; {
-		i := bytes.Index(p, []byte{0, 0, 1})
-		if i < 0 || len(p) < i+8 {
-			return hal.CodecUnknown
-		}
-		p = p[i+3:]
-		end := bytes.Index(p, []byte{0, 0, 1})
-		if end < 0 {
-			end = len(p)
-		}
-		nal := bytes.TrimRight(p[:min(end, 1<<12)], "\x00")
-		if len(nal) < 4 {
+	walk := nal.ByteStreamOf(head)
+	for u, ok := walk.Next(); ok; u, ok = walk.Next() {
+		if len(u) < 4 {
 			continue
 		}
-		if nal[0] == 0x42 && nal[1]&0xf8 == 0 {
-			var s h265.SPS
-			if s.Unmarshal(nal) == nil && s.ChromaFormatIdc <= 3 && sensible(s.Width(), s.Height()) {
+		u = u[:min(len(u), nal.MaxSet)]
+		if u[0] == 0x42 && u[1]&0xf8 == 0 {
+			if _, ok := nal.Describe(&hal.Track{Codec: hal.H265}, u); ok {
 				return hal.H265
 			}
 		}
-		if nal[0]&0x9f == 7 {
-			var s h264.SPS
-			if s.Unmarshal(nal) == nil && sensible(s.Width(), s.Height()) {
+		if u[0]&0x9f == 7 {
+			if _, ok := nal.Describe(&hal.Track{Codec: hal.H264}, u); ok {
 				return hal.H264
 			}
 		}
 	}
+	return hal.CodecUnknown
 }
 
 // guess says what a file that cannot be played looks like.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/nal"
 )
 
 // elementary is one elementary stream: its PES packets (ISO/IEC 13818-1, 2.4.3.6) are put
@@ -57,7 +58,7 @@ func newElementary(l listed, lender *lender) *elementary {
 
 // known says whether a decoder could begin.
 func (e *elementary) known() bool {
-	return e.started && complete(&e.track) && (e.codec != hal.AAC || e.track.AudioConfig != nil)
+	return e.started && nal.Complete(&e.track) && (e.codec != hal.AAC || e.track.AudioConfig != nil)
 }
 
 func (e *elementary) rewind() {
