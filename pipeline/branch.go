@@ -65,7 +65,7 @@ func (b *branch) loop(ctx context.Context) {
 			b.fell(err)
 		}
 		_ = guard(b.stage.Close) //nolint:errcheck // what was written is written; the run's own error is what counts
-		if err == nil || ctx.Err() != nil {
+		if err == nil || ctx.Err() != nil || b.in.hasEnded() {
 			return
 		}
 		if time.Duration(b.ch.eng.clock.Mono()-began) > 2*b.ch.eng.cfg.Backoff.First {
@@ -88,7 +88,7 @@ func (b *branch) reopen(ctx context.Context, tries *int) bool {
 		}
 		err := b.ch.openStage(ctx, b.stage, b.env())
 		if err == nil {
-			b.run.gapNext = true
+			b.run.lost = ^uint64(0)
 			return true
 		}
 		if b.ch.soft.Err() != nil {
@@ -121,6 +121,7 @@ func (b *branch) fell(err error) {
 	b.mu.Lock()
 	b.down = true
 	b.mu.Unlock()
+	b.ch.gate.report() // a Pause does not wait for it
 	b.ch.machine.branchDown(1, "branch "+b.name+": "+err.Error())
 }
 

@@ -2,9 +2,11 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 )
 
 // Channel is one camera with its pipeline. Init, Start, Pause and Exit are its commands (P4);
@@ -14,8 +16,10 @@ type Channel struct {
 	def     *Definition
 	log     *slog.Logger
 	machine *machine
-	turn    chan struct{} // held by the command under way
-	saidNo  sync.Once     // the refusal of a priority
+	turn    chan struct{}          // held by the command under way
+	removed bool                   // the engine has forgotten it; who holds the turn reads and writes it
+	saidNo  sync.Once              // the refusal of a priority
+	opening atomic.Pointer[string] // the stage that Init opens
 
 	mu  sync.Mutex
 	has *assembly // what the last Init took; nil before the first
@@ -46,11 +50,28 @@ func (c *Channel) assembly() *assembly {
 
 // take waits for the command under way.
 func (c *Channel) take(ctx context.Context) error {
+	if c.tryTake() {
+		return nil
+	}
 	select {
 	case c.turn <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("channel %s: another command is under way: %w", c.Name(), context.Cause(ctx))
+		err := fmt.Errorf("channel %s: another command is under way: %w", c.Name(), context.Cause(ctx))
+		if stage := c.opening.Load(); stage != nil {
+			err = fmt.Errorf("%w: %w", err, &StageError{Channel: c.Name(), Stage: *stage, Err: errStillOpening})
+		}
+		return err
+	}
+}
+
+// tryTake takes the turn where no command is under way.
+func (c *Channel) tryTake() bool {
+	select {
+	case c.turn <- struct{}{}:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -63,9 +84,17 @@ func (c *Channel) Init() error {
 		return err
 	}
 	defer c.yield()
+	return c.initialise()
+}
+
+// initialise is Init for who holds the turn.
+func (c *Channel) initialise() error {
+	if c.removed {
+		return fmt.Errorf("channel %q: %w", c.Name(), ErrNoChannel)
+	}
 	if p, _, _, _ := c.machine.now(); p != phaseExited {
 		if p == phaseExiting {
-			return fmt.Errorf("channel %s: %w: %w", c.Name(), ErrExiting, c.assembly().notLeft())
+			return c.stillExiting()
 		}
 		return nil
 	}
@@ -83,40 +112,44 @@ func (c *Channel) Init() error {
 
 // Start lets the frames flow, from the next key frame on where they flowed before.
 func (c *Channel) Start() error {
-	return c.command(cmdStart, func(a *assembly) {
-		a.head.forgive()
-		a.gate.set(true)
-		a.head.goOn.set(true)
-	})
+	return c.command(cmdStart, (*assembly).unpark, func(*assembly) {})
 }
 
 // Pause parks every stage between two frames; queues keep what they hold. A live source stays
 // alive and its frames are let go, counted as gated. It returns when the branches are parked,
 // or after the engine's AxeTimeout where one is still at work on a frame: that one parks later.
 func (c *Channel) Pause() error {
-	return c.command(cmdPause, func(a *assembly) {
+	return c.command(cmdPause, func(*assembly) {}, func(a *assembly) {
 		if p, _, _, _ := c.machine.now(); p == phasePaused {
 			a.park()
 		}
 	})
 }
 
-func (c *Channel) command(t trigger, act func(*assembly)) error {
+// command fires a trigger with what belongs to the same step, and then does the rest.
+func (c *Channel) command(t trigger, step, rest func(*assembly)) error {
 	if err := c.take(context.Background()); err != nil {
 		return err
 	}
 	defer c.yield()
-	if !c.machine.fire(t, "") {
+	a := c.assembly()
+	if !c.machine.fire(t, "", func() { step(a) }) {
 		p, s, _, _ := c.machine.now()
 		if p == phaseExiting {
-			return fmt.Errorf("channel %s: %w: %w", c.Name(), ErrExiting, c.assembly().notLeft())
+			return c.stillExiting()
 		}
 		return fmt.Errorf("channel %s is %s: %w", c.Name(), s, ErrNotInitialised)
 	}
-	if p, _, _, _ := c.machine.now(); p != phaseExited {
-		act(c.assembly())
-	}
+	rest(a)
 	return nil
+}
+
+// stillExiting is the answer to a command that comes before the exit is through.
+func (c *Channel) stillExiting() error {
+	if stuck := c.assembly().notLeft(); stuck != nil {
+		return fmt.Errorf("channel %s: %w: %w", c.Name(), ErrExiting, stuck)
+	}
+	return fmt.Errorf("channel %s: %w: every stage has left by now; exit it once more", c.Name(), ErrExiting)
 }
 
 // Exit ends the channel in order: the source, then every queue drains and every stage finishes
@@ -130,37 +163,50 @@ func (c *Channel) Exit(ctx context.Context) error {
 		return err
 	}
 	defer c.yield()
-	if p, _, _, _ := c.machine.now(); p == phaseExited {
-		return nil
-	}
 	c.beginExit()
-	return c.finishExit(ctx)
+	return finishExit(ctx, c)
 }
 
 // beginExit tells every stage and wakes it.
 func (c *Channel) beginExit() {
-	if p, _, _, _ := c.machine.now(); p == phaseExited {
+	if c.State() == Exited {
 		return
 	}
 	c.machine.fire(cmdExit, "")
 	c.assembly().dismiss()
 }
 
-// finishExit waits until each stage has left, then frees what Init took.
-func (c *Channel) finishExit(ctx context.Context) error {
-	a := c.assembly()
-	gentle := a.await(ctx)
-	if gentle != nil {
-		a.cutOff()
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.eng.cfg.AxeTimeout)
-		defer cancel()
-		if err := a.await(grace); err != nil {
-			c.machine.because(err.Error())
-			return err
+// finishExit waits until each stage of these channels has left, then frees what Init took. The
+// time they are given, and the grace after it, is for all of them together.
+func finishExit(ctx context.Context, leaving ...*Channel) error {
+	cut := map[*Channel]bool{}
+	for _, c := range leaving {
+		if c.State() != Exited && c.assembly().await(ctx) != nil {
+			cut[c] = true
+			c.assembly().cutOff()
 		}
-		gentle = fmt.Errorf("channel %s: %w: what was not yet done is dropped", c.Name(), context.Cause(ctx))
 	}
-	a.free()
-	c.machine.fire(onLeft, "")
-	return gentle
+	var errs []error
+	grace, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	if len(cut) > 0 {
+		grace, cancel = context.WithTimeout(grace, leaving[0].eng.cfg.AxeTimeout)
+		defer cancel()
+	}
+	for _, c := range leaving {
+		if c.State() == Exited {
+			continue
+		}
+		if err := c.assembly().await(grace); err != nil {
+			c.machine.because(err.Error())
+			errs = append(errs, err)
+			continue
+		}
+		c.assembly().free()
+		c.machine.fire(onLeft, "")
+		if cut[c] {
+			errs = append(errs, fmt.Errorf("channel %s: %w: what was not yet done is dropped", c.Name(), context.Cause(ctx)))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -58,6 +58,8 @@ type Engine struct {
 	clock *hal.Clock
 	alarm *alarm
 
+	turn chan struct{} // held by the Exit under way
+
 	mu       sync.Mutex
 	channels map[string]*Channel
 	exiting  bool
@@ -71,7 +73,7 @@ type Engine struct {
 // NewEngine returns an engine without channels. Nothing runs before the first Init.
 func NewEngine(cfg Config) *Engine {
 	cfg = cfg.withDefaults()
-	return &Engine{cfg: cfg, clock: cfg.Clock, alarm: newAlarm(cfg.Clock), channels: map[string]*Channel{}}
+	return &Engine{cfg: cfg, clock: cfg.Clock, alarm: newAlarm(cfg.Clock), turn: make(chan struct{}, 1), channels: map[string]*Channel{}}
 }
 
 // Define adds a channel without initialising it.
@@ -98,29 +100,44 @@ func (e *Engine) Add(def *Definition) (*Channel, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.Init(); err != nil {
-		e.forget(def.Name)
+	if err := c.take(context.Background()); err != nil {
+		return nil, err
+	}
+	defer c.yield()
+	if err := c.initialise(); err != nil {
+		e.forget(c)
 		return nil, err
 	}
 	return c, nil
 }
 
-func (e *Engine) forget(name string) {
+// forget takes an exited channel out. The caller holds its turn; it cannot be initialised again.
+func (e *Engine) forget(c *Channel) {
+	c.removed = true
 	e.mu.Lock()
-	delete(e.channels, name)
-	e.mu.Unlock()
+	defer e.mu.Unlock()
+	if e.channels[c.Name()] == c {
+		delete(e.channels, c.Name())
+	}
 }
 
-// Remove exits a channel and forgets it.
+// Remove exits a channel and forgets it. Where the exit has an error the channel stays.
 func (e *Engine) Remove(ctx context.Context, name string) error {
 	c, err := e.Channel(name)
 	if err != nil {
 		return err
 	}
-	if err := c.Exit(ctx); err != nil {
+	ctx, cancel := e.exitContext(ctx)
+	defer cancel()
+	if err := c.take(ctx); err != nil {
 		return err
 	}
-	e.forget(name)
+	defer c.yield()
+	c.beginExit()
+	if err := finishExit(ctx, c); err != nil {
+		return err
+	}
+	e.forget(c)
 	return nil
 }
 
@@ -152,12 +169,26 @@ func (e *Engine) Channels() []*Channel {
 func (e *Engine) Exit(ctx context.Context) error {
 	ctx, cancel := e.exitContext(ctx)
 	defer cancel()
+	select {
+	case e.turn <- struct{}{}:
+		defer func() { <-e.turn }()
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrExiting, context.Cause(ctx))
+	}
 	e.mu.Lock()
 	e.exiting = true
 	e.mu.Unlock()
 	var errs []error
-	var leaving []*Channel
+	var leaving, busy []*Channel
 	for _, c := range e.Channels() {
+		if !c.tryTake() {
+			busy = append(busy, c) // its command holds up no other channel
+			continue
+		}
+		c.beginExit()
+		leaving = append(leaving, c)
+	}
+	for _, c := range busy {
 		if err := c.take(ctx); err != nil {
 			errs = append(errs, err)
 			continue
@@ -165,10 +196,8 @@ func (e *Engine) Exit(ctx context.Context) error {
 		c.beginExit()
 		leaving = append(leaving, c)
 	}
+	errs = append(errs, finishExit(ctx, leaving...))
 	for _, c := range leaving {
-		if p, _, _, _ := c.machine.now(); p != phaseExited {
-			errs = append(errs, c.finishExit(ctx))
-		}
 		c.yield()
 	}
 	errs = append(errs, e.stop())
@@ -185,12 +214,9 @@ func (e *Engine) exitContext(ctx context.Context) (context.Context, context.Canc
 
 // reserve sets a share of workers aside, starting the engine's threads with the first.
 func (e *Engine) reserve(n int) (*pool.Workers, error) {
-	e.mu.Lock()
-	exiting := e.exiting
-	e.mu.Unlock()
 	e.startMu.Lock()
 	defer e.startMu.Unlock()
-	if exiting {
+	if e.isExiting() { // asked here: once stop has had the lock nothing starts again
 		return nil, ErrExiting
 	}
 	if e.pool == nil {
@@ -199,6 +225,30 @@ func (e *Engine) reserve(n int) (*pool.Workers, error) {
 		}
 	}
 	return e.pool.Reserve(n)
+}
+
+func (e *Engine) isExiting() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.exiting
+}
+
+// beside runs what may hang on a worker that belongs to no channel. Its error is nobody's.
+func (e *Engine) beside(job func() error) {
+	e.startMu.Lock()
+	defer e.startMu.Unlock()
+	if e.pool == nil {
+		return
+	}
+	spare, err := e.pool.Reserve(1)
+	if err != nil {
+		e.cfg.Logger.Warn("no worker is left to close a source that does not give up", "cause", err.Error())
+		return
+	}
+	defer spare.Close() // given back when the job is done
+	if err := spare.Go(job, nil); err != nil {
+		e.cfg.Logger.Warn("a source that does not give up is not closed", "cause", err.Error())
+	}
 }
 
 func (e *Engine) start() error {

@@ -22,6 +22,9 @@ var (
 	ErrExists = errors.New("channel exists already")
 )
 
+// errStillOpening names the stage that an Init waits for.
+var errStillOpening = errors.New("is still being opened")
+
 // StageError says where; errors.Is on it says what to do.
 type StageError struct {
 	Channel, Stage string

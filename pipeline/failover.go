@@ -15,6 +15,8 @@ type candidate struct {
 	cause string // why it is not in use; empty while nothing is known against it
 	tries int    // in a row that failed
 	next  int64  // clock: not before then
+	soon  int64  // clock: not before then even where it is plugged in
+	gone  bool   // its device was not there
 	never bool   // unsupported: not again until the channel is started anew
 }
 
@@ -62,21 +64,39 @@ func (h *head) rest(ctx context.Context, n int, wait time.Duration) error {
 	until := h.ch.eng.clock.Mono() + int64(wait)
 	for i := range n {
 		a, ok := h.candidates[i].Candidate.(Awaiter)
-		if _, never := h.waitFor(i); !ok || never {
+		if !ok || !h.isGone(i) {
 			continue
 		}
 		timed, cancel := context.WithTimeout(ctx, wait)
 		err := guard(func() error { return a.Await(timed) })
+		over := timed.Err() != nil
 		cancel()
 		if err == nil {
-			h.mu.Lock()
-			h.candidates[i].next = 0
-			h.mu.Unlock()
-			return nil
+			until = min(until, h.pluggedIn(i))
 		}
-		break
+		if err == nil || over {
+			break
+		}
 	}
 	return sleep(ctx, time.Duration(until-h.ch.eng.clock.Mono()))
+}
+
+// isGone says that a candidate waits for its device.
+func (h *head) isGone(i int) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.candidates[i].gone && !h.candidates[i].never
+}
+
+// pluggedIn lets a candidate be tried although its back-off is not over, and returns when: at
+// once, but for one that has only just failed. So a device that is there and yet cannot be
+// opened is not tried all the time.
+func (h *head) pluggedIn(i int) int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := &h.candidates[i]
+	c.next = min(c.next, c.soon)
+	return c.next
 }
 
 // sleep waits; it is in nobody's way: there is no source to read.
@@ -143,6 +163,8 @@ func (h *head) failed(i int, err error, ranWell bool) {
 	c.tries++
 	c.cause = err.Error()
 	c.next = h.ch.eng.clock.Mono() + int64(wait)
+	c.soon = h.ch.eng.clock.Mono() + int64(min(wait, h.ch.eng.cfg.Backoff.First))
+	c.gone = errors.Is(err, hal.ErrNoDevice)
 	c.never = errors.Is(err, hal.ErrUnsupported)
 	again := c.tries > 1
 	h.fault = fault{cause: err.Error(), at: h.ch.eng.clock.Now(), count: h.fault.count + 1}
@@ -196,6 +218,9 @@ func (h *head) startProbe(ctx context.Context, index int, cancel context.CancelC
 // stop ends the looking and returns what was found.
 func (p *probe) stop(cancel context.CancelCauseFunc, err error) *opened {
 	cancel(err)
+	if p == nil { // the run fell before it began to look
+		return nil
+	}
 	<-p.done
 	return p.found
 }
@@ -234,11 +259,14 @@ func (h *head) lookForBetter(ctx context.Context, index int) (*opened, error) {
 // settle reads a source for the settling time and lets its frames go.
 func (h *head) settle(ctx context.Context, src hal.Source) error {
 	until := h.ch.eng.clock.Mono() + int64(h.origin.Settle)
-	ctx, cancel := context.WithTimeoutCause(ctx, h.origin.Settle+stallLimit(src.Stream()), hal.ErrStalled)
-	defer cancel()
 	return guard(func() error {
+		if !src.Live() {
+			return nil // what is read here would be lost
+		}
+		timed, cancel := context.WithTimeoutCause(ctx, h.origin.Settle+stallLimit(src.Stream()), hal.ErrStalled)
+		defer cancel()
 		for h.ch.eng.clock.Mono() < until {
-			f, err := src.Read(ctx)
+			f, err := src.Read(timed)
 			if err != nil {
 				return err
 			}

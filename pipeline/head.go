@@ -76,14 +76,15 @@ func (h *head) loop(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err == nil:
-			h.goOn.set(false)
-			h.ch.machine.fire(onEnd, "the source came to its end")
+			h.ch.machine.fire(onEnd, "the source came to its end", h.stop)
 		default:
-			h.goOn.set(false)
-			h.ch.machine.fire(onUnsupported, err.Error())
+			h.ch.machine.fire(onUnsupported, err.Error(), h.stop)
 		}
 	}
 }
+
+// stop parks the worker until the next Start.
+func (h *head) stop() { h.goOn.set(false) }
 
 // session reads sources until one ends (nil), ctx is done, or none can ever work.
 func (h *head) session(ctx context.Context) error {
@@ -115,11 +116,11 @@ func (h *head) session(ctx context.Context) error {
 			return nil
 		case errors.Is(err, errBetter):
 			ready = better
-		case errors.Is(err, errPaused), errors.Is(err, errReformat):
+		case errors.Is(err, errPaused), errors.Is(err, errReformat) && lasted >= h.origin.Settle:
 			better.close()
 		case errors.As(err, &stage):
 			better.close()
-			if left := h.trunk.restart(ctx, stage, lasted); left != nil {
+			if left := h.trunk.restart(ctx, lasted); left != nil {
 				return left
 			}
 		default:
@@ -134,27 +135,31 @@ func (h *head) session(ctx context.Context) error {
 func (h *head) runSource(ctx context.Context, o *opened) (*opened, error) {
 	runCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	h.begin(o, cancel)
-	probe := h.startProbe(runCtx, o.index, cancel)
-	stream := o.src.Stream()
-	err := h.trunk.begin(stream, o.src.Live(), cancel) //nolint:contextcheck // a stage outlives the run: it drains
-	if err == nil {
-		err = guard(func() error { return h.read(runCtx, o.src, stream) })
-	}
+	var beside *probe
+	err := guard(func() error {
+		stream, live := o.src.Stream(), o.src.Live()
+		h.begin(o, stream, live, cancel)
+		beside = h.startProbe(runCtx, o.index, cancel)
+		if err := h.trunk.begin(stream, live, cancel); err != nil { //nolint:contextcheck // a stage outlives the run: it drains
+			return err
+		}
+		return h.read(runCtx, o.src, stream)
+	})
 	if cause := context.Cause(runCtx); cause != nil {
 		err = cause
 	}
-	better := probe.stop(cancel, err)
-	if drainErr := h.trunk.end(); drainErr != nil && !errors.Is(err, errBetter) && ctx.Err() == nil {
+	better := beside.stop(cancel, err)
+	h.letGo(o) // before the stages drain: those of a paused channel do so at the next Start
+	var stage *StageError
+	if drainErr := h.trunk.end(); drainErr != nil && !errors.As(err, &stage) && ctx.Err() == nil {
 		err = drainErr
 	}
-	h.finish(o, err)
+	h.finish(err)
 	return better, err
 }
 
 // begin makes o the source in use.
-func (h *head) begin(o *opened, cancel context.CancelCauseFunc) {
-	live := o.src.Live()
+func (h *head) begin(o *opened, stream *hal.Stream, live bool, cancel context.CancelCauseFunc) {
 	h.pictures.restart()
 	h.lastFrame.Store(h.ch.eng.clock.Mono())
 	h.mu.Lock()
@@ -163,28 +168,35 @@ func (h *head) begin(o *opened, cancel context.CancelCauseFunc) {
 	h.current, h.source, h.cancel = o.index, o.src, cancel
 	h.stallAfter = 0
 	if live {
-		h.stallAfter = stallLimit(o.src.Stream())
+		h.stallAfter = stallLimit(stream)
 	}
 	h.mu.Unlock()
+	if !h.ch.gate.isOpen() { // a Pause that came while the source was being opened
+		h.closeOnPause()
+	}
 	h.ch.holdBack(!live)
-	h.setUrgent(h.ch.urgent.Load())
+	h.setUrgent()
 	if live {
 		h.ch.eng.alarm.watch(h)
 	}
-	h.ch.log.Info("source opened", "channel", h.ch.Name(), "source", h.candidates[o.index].String(), "tracks", fmt.Sprint(o.src.Stream().Tracks))
+	h.ch.log.Info("source opened", "channel", h.ch.Name(), "source", h.candidates[o.index].String(), "tracks", fmt.Sprint(stream.Tracks))
 }
 
-// finish ends the run: branches learn of it, the source is closed.
-func (h *head) finish(o *opened, err error) {
+// letGo closes the source that was in use.
+func (h *head) letGo(o *opened) {
 	h.ch.eng.alarm.unwatch(h)
 	h.mu.Lock()
 	h.current, h.source, h.cancel = -1, nil, nil
 	h.mu.Unlock()
+	o.close()
+}
+
+// finish ends the run, of which the branches learn.
+func (h *head) finish(err error) {
 	if cause := why(err); cause != "" || errors.Is(err, errPaused) {
 		h.ch.machine.setUp(false, cause)
 	}
 	h.ch.tee.mark()
-	o.close()
 }
 
 // why is the cause to show for the end of a run; empty for a mere hand-over.
@@ -228,13 +240,17 @@ func (h *head) closeOnPause() {
 	}
 }
 
-// setUrgent tells the source whether somebody waits for each frame.
-func (h *head) setUrgent(urgent bool) {
+// setUrgent tells the source whether somebody waits for each frame. Of two calls at once the
+// last word is what holds in the end.
+func (h *head) setUrgent() {
 	h.mu.Lock()
 	src := h.source
 	h.mu.Unlock()
-	if u, ok := src.(hal.Urgency); ok {
+	u, ok := src.(hal.Urgency)
+	for said := false; ok && !said; {
+		urgent := h.ch.urgent.Load()
 		u.SetUrgent(urgent)
+		said = h.ch.urgent.Load() == urgent
 	}
 }
 
@@ -251,19 +267,20 @@ func (h *head) requestKeyFrame() {
 	}
 }
 
-// abandon closes the source under a Read that does not give up.
+// abandon closes the source under a Read that does not give up, on a worker of its own: a
+// Close that hangs holds up no exit.
 func (h *head) abandon() {
 	h.mu.Lock()
 	src := h.source
 	h.mu.Unlock()
 	if src != nil {
-		_ = guard(src.Close) //nolint:errcheck // the stage that does not leave is what is reported
+		h.ch.eng.beside(src.Close)
 	}
 }
 
-// sourceStats returns the counters of the source in use. The caller holds mu.
-func (h *head) sourceStats() any {
-	if r, ok := h.source.(hal.Reporter); ok {
+// sourceStats returns the counters of a source that has some.
+func sourceStats(src hal.Source) any {
+	if r, ok := src.(hal.Reporter); ok {
 		return r.SourceStats()
 	}
 	return nil

@@ -21,6 +21,14 @@ func (l *latency) add(ns int64) {
 	}
 }
 
+// countOn goes on from another's figures.
+func (l *latency) countOn(before *latency) {
+	for i := range l.counts {
+		l.counts[i].Store(before.counts[i].Load())
+	}
+	l.max.Store(before.max.Load())
+}
+
 // latencyStep is the step of a number of microseconds: 0–3 for themselves, then four a power.
 func latencyStep(us uint64) int {
 	if us < 4 {

@@ -5,6 +5,13 @@ import (
 	"errors"
 )
 
+// unpark lets everything go on, sources that failed or ended too.
+func (a *assembly) unpark() {
+	a.head.forgive()
+	a.gate.set(true)
+	a.head.goOn.set(true)
+}
+
 // park shuts the gate and returns when the branches stand before it, or after AxeTimeout.
 func (a *assembly) park() {
 	a.gate.set(false)
@@ -31,22 +38,25 @@ func (a *assembly) dismiss() {
 	a.gate.set(true)
 }
 
-// await waits until every worker has left; the error names those that have not.
-func (a *assembly) await(ctx context.Context) error {
-	select {
-	case <-a.left:
-	case <-ctx.Done():
-		return a.notLeft()
-	}
+// endBranches ends the branches' streams: the acquire worker has left, nothing more comes.
+func (a *assembly) endBranches() {
 	a.tee.Close()
 	for _, b := range a.branches {
 		b.in.Close()
 	}
+}
+
+// await waits until every worker has left; the error names those that have not.
+func (a *assembly) await(ctx context.Context) error {
+	all := append(make([]<-chan struct{}, 0, 1+len(a.branches)), a.left)
 	for _, b := range a.branches {
+		all = append(all, b.done)
+	}
+	for _, left := range all {
 		select {
-		case <-b.done:
+		case <-left:
 		case <-ctx.Done():
-			return a.notLeft()
+			return a.notLeft() // nil where they have by now
 		}
 	}
 	return nil

@@ -23,8 +23,9 @@ type machine struct {
 	seq   uint64
 }
 
-// fire moves the machine, and says whether the phase takes the trigger.
-func (m *machine) fire(t trigger, cause string) bool {
+// fire moves the machine, and says whether the phase takes the trigger. Where it does, also is
+// done in the same step, so that no other trigger comes in between; it must not call back.
+func (m *machine) fire(t trigger, cause string, also ...func()) bool {
 	return m.change(cause, func() bool {
 		next := transitions()[m.phase][t]
 		if next == refused {
@@ -33,7 +34,13 @@ func (m *machine) fire(t trigger, cause string) bool {
 		if next != phaseStarted && next != phasePaused {
 			m.up = false
 		}
+		if next == phaseExited {
+			m.down = 0 // who was down has left too
+		}
 		m.phase = next
+		for _, do := range also {
+			do()
+		}
 		return true
 	})
 }

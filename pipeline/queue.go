@@ -326,6 +326,23 @@ func (q *Queue) removeOldest() hal.Frame {
 	return f
 }
 
+// countOn goes on with the figures of a queue that has ended.
+func (q *Queue) countOn(before *Queue) {
+	before.mu.Lock()
+	pushed, popped, dropped := before.pushed, before.popped, before.dropped
+	before.mu.Unlock()
+	q.mu.Lock()
+	q.pushed, q.popped, q.dropped = pushed, popped, dropped
+	q.mu.Unlock()
+}
+
+// hasEnded says that the queue is empty and stays so.
+func (q *Queue) hasEnded() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closed && q.held == 0
+}
+
 func (q *Queue) isEmpty() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -24,7 +24,14 @@ type runner struct {
 	frames atomic.Uint64
 	took   latency // capture to the end of Work
 
-	gapNext bool // frames were lost in a restart
+	lost uint64 // tracks, as bits, that lost frames in a restart before the next one
+}
+
+// countOn goes on with the figures of a runner that has left.
+func (r *runner) countOn(before *runner) {
+	r.frames.Store(before.frames.Load())
+	r.took.countOn(&before.took)
+	r.in.countOn(before.in)
 }
 
 // EndBatch is a stage that wants to know when its queue is empty, before its worker sleeps: to
@@ -92,8 +99,9 @@ func (r *runner) work(ctx context.Context, f hal.Frame) (err error) {
 	if f.Buf.IsZero() {
 		return r.stage.Flush(ctx)
 	}
-	if r.gapNext {
-		f.Gap, r.gapNext = true, false
+	if bit := trackBit(f.Track); r.lost&bit != 0 {
+		r.lost &^= bit
+		f.Gap = true
 	}
 	captured := f.Stamp.Mono
 	if err := r.stage.Work(ctx, f); err != nil {

@@ -50,17 +50,25 @@ func assemble(c *Channel) (_ *assembly, err error) {
 		return nil, err
 	}
 	undo = append(undo, func() { a.axe(nil); a.leave() })
+	defer c.opening.Store(nil)
 	for i, ts := range a.head.trunk.stages {
+		name := ts.stage.Name()
+		c.opening.Store(&name)
 		if err := a.openStage(a.hard, ts.stage, a.head.trunk.env(i)); err != nil {
 			return nil, err
 		}
 		undo = append(undo, func() { _ = guard(ts.stage.Close) }) //nolint:errcheck // the failure that led here is reported
 	}
 	for _, b := range a.branches {
+		c.opening.Store(&b.name)
 		if err := a.openBranch(b); err != nil {
 			return nil, err
 		}
-		undo = append(undo, func() { _ = guard(b.stage.Close) }) //nolint:errcheck // as above
+		undo = append(undo, func() {
+			if !closed(b.done) { // whose worker ran has closed it
+				_ = guard(b.stage.Close) //nolint:errcheck // as above
+			}
+		})
 	}
 	return a, a.startWorkers()
 }
@@ -84,7 +92,7 @@ func build(c *Channel, workers *pool.Workers) (*assembly, error) {
 	a.head = newHead(a)
 	a.tee.onUrgency = func(urgent bool) {
 		a.urgent.Store(urgent)
-		a.head.setUrgent(urgent)
+		a.head.setUrgent()
 	}
 	return a, nil
 }
@@ -124,6 +132,7 @@ func (a *assembly) startWorkers() error {
 			a.log.Error("acquire worker failed", "channel", a.Name(), "cause", describe(err))
 		}
 		a.head.trunk.close()
+		a.endBranches()
 		close(a.left)
 	})
 	if err != nil {

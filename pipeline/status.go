@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"time"
 )
 
@@ -99,31 +100,35 @@ func stageStatus(name, state string, stage Stage, r *runner, f fault) StageStatu
 }
 
 func (t *trunk) describe(s *Status, channel State) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	for _, ts := range t.stages {
-		s.Stages = append(s.Stages, stageStatus(ts.stage.Name(), stageState(channel, ts.run, false), ts.stage, ts.run, ts.fault))
-		if ts.run != nil {
-			s.Queues = append(s.Queues, ts.run.in.Stats())
+		t.mu.Lock()
+		run, fell := ts.run, ts.fault
+		t.mu.Unlock()
+		s.Stages = append(s.Stages, stageStatus(ts.stage.Name(), stageState(channel, run, false), ts.stage, run, fell))
+		if run != nil {
+			s.Queues = append(s.Queues, run.in.Stats())
 		}
 	}
 }
 
 func (h *head) describe(s *Status) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	candidates, current, source, fell := slices.Clone(h.candidates), h.current, h.source, h.fault
+	s.Run = h.run
+	h.mu.Unlock() // no driver's call holds up an exit or the alarm
 	now := h.ch.eng.clock.Mono()
-	s.Run, s.Gated, s.Orphans = h.run, h.gated.Load(), h.orphaned.Load()
-	for i, c := range h.candidates {
-		src := SourceStatus{URL: c.String(), InUse: i == h.current, Cause: c.cause, Failed: c.tries, Never: c.never}
+	s.Gated, s.Orphans = h.gated.Load(), h.orphaned.Load()
+	for i, c := range candidates {
+		src := SourceStatus{URL: c.String(), InUse: i == current, Cause: c.cause, Failed: c.tries, Never: c.never}
 		src.NextTry = max(0, time.Duration(c.next-now).Seconds())
 		if src.InUse {
-			if now-h.lastFrame.Load() < int64(stallLimit(h.source.Stream())) && (s.State == Running.String() || s.State == Degraded.String()) {
+			tracks := source.Stream()
+			if now-h.lastFrame.Load() < int64(stallLimit(tracks)) && (s.State == Running.String() || s.State == Degraded.String()) {
 				s.FPS = h.pictures.value()
 			}
 			s.Source = src.URL
-			src.Stats = h.sourceStats()
-			for _, t := range h.source.Stream().Tracks {
+			src.Stats = sourceStats(source)
+			for _, t := range tracks.Tracks {
 				s.Tracks = append(s.Tracks, t.String())
 			}
 		}
@@ -137,7 +142,7 @@ func (h *head) describe(s *Status) {
 		state = "parked"
 	}
 	s.Stages = append(s.Stages, StageStatus{
-		Name: acquireName, State: state, Frames: h.frames.Load(), Restarts: h.fault.count,
-		Cause: h.fault.cause, FailedAt: h.fault.at, Latency: h.took.stats(),
+		Name: acquireName, State: state, Frames: h.frames.Load(), Restarts: fell.count,
+		Cause: fell.cause, FailedAt: fell.at, Latency: h.took.stats(),
 	})
 }

@@ -22,6 +22,7 @@ type trunk struct {
 
 	mu     sync.Mutex // guards what statistics and key-frame requests read
 	active []*trunkStage
+	handed string // the stage that the acquire worker opens or closes
 }
 
 type trunkStage struct {
@@ -29,8 +30,8 @@ type trunkStage struct {
 	out   func(hal.Frame) error // set before the worker of a run starts
 	run   *runner               // of the last run; nil before the first
 	done  chan struct{}
-	err   error
-	shut  bool // closed after a failure and not yet opened again; the acquire worker's own
+	fell  *StageError // of the last run; its worker's, and the acquire worker's after done
+	shut  bool        // closed after a failure and not yet opened again; the acquire worker's own
 	fault fault
 }
 
@@ -92,10 +93,14 @@ func (t *trunk) begin(s *hal.Stream, live bool, cancel context.CancelCauseFunc) 
 		if err != nil {
 			return err
 		}
+		run := &runner{stage: ts.stage, in: q, gate: t.ch.gate, clock: t.ch.eng.clock}
+		if ts.run != nil {
+			run.countOn(ts.run)
+		}
 		t.mu.Lock()
-		ts.run = &runner{stage: ts.stage, in: q, gate: t.ch.gate, clock: t.ch.eng.clock}
+		ts.run = run
 		t.mu.Unlock()
-		ts.done, ts.err = make(chan struct{}), nil
+		ts.done, ts.fell = make(chan struct{}), nil
 		ts.out = t.ch.tee.Push
 		if len(active) > 0 {
 			active[len(active)-1].out = q.Push
@@ -105,8 +110,11 @@ func (t *trunk) begin(s *hal.Stream, live bool, cancel context.CancelCauseFunc) 
 	t.mu.Lock()
 	t.active = active
 	t.mu.Unlock()
-	for _, ts := range active {
+	for i, ts := range active {
 		if err := t.start(ts, cancel); err != nil {
+			for _, never := range active[i:] {
+				close(never.done)
+			}
 			return err
 		}
 	}
@@ -120,14 +128,13 @@ func (t *trunk) start(ts *trunkStage, cancel context.CancelCauseFunc) error {
 		return ts.run.run(hard)
 	}, func(err error) {
 		if err != nil {
-			ts.err = &StageError{Channel: t.ch.Name(), Stage: ts.stage.Name(), Err: err}
-			cancel(ts.err)
+			ts.fell = &StageError{Channel: t.ch.Name(), Stage: ts.stage.Name(), Err: err}
+			cancel(ts.fell)
 			ts.run.in.Cancel()
 		}
 		close(ts.done)
 	})
 	if err != nil {
-		close(ts.done)
 		return fmt.Errorf("stage %s: %w", ts.stage.Name(), err)
 	}
 	return nil
@@ -147,7 +154,9 @@ func (t *trunk) end() error {
 	for _, ts := range t.active {
 		ts.run.in.Close()
 		<-ts.done
-		errs = append(errs, ts.err)
+		if ts.fell != nil {
+			errs = append(errs, ts.fell)
+		}
 	}
 	t.mu.Lock()
 	t.active = nil
@@ -170,32 +179,54 @@ func (t *trunk) each(do func(*Queue)) {
 	}
 }
 
-// restart closes the stage that failed and opens it again, with back-off.
-func (t *trunk) restart(ctx context.Context, failed *StageError, lasted time.Duration) error {
+// restart closes the stages that failed and opens them again, with back-off.
+func (t *trunk) restart(ctx context.Context, lasted time.Duration) error {
 	b := t.ch.eng.cfg.Backoff
 	if lasted > 2*b.First {
 		t.tries = 0
 	}
-	for i, ts := range t.stages {
-		if ts.stage.Name() != failed.Stage {
+	shut := 0
+	for _, ts := range t.stages {
+		if ts.fell == nil {
 			continue
 		}
-		err := failed.Err
-		for err != nil {
-			t.note(ts, err)
-			if !ts.shut {
-				_ = guard(ts.stage.Close) //nolint:errcheck // it has failed already
-				ts.shut = true
-			}
-			if left := sleep(ctx, b.delay(t.tries)); left != nil {
-				return left
-			}
-			t.tries++
-			err = t.ch.openStage(ctx, ts.stage, t.env(i))
+		if !errors.Is(ts.fell.Err, ErrClosed) { // else it fell because the next one did
+			t.note(ts, ts.fell.Err)
 		}
-		ts.shut = false
+		_ = t.hand(ts, ts.stage.Close) //nolint:errcheck // it has failed already
+		ts.fell, ts.shut = nil, true
+		shut++
+	}
+	for shut > 0 {
+		if left := sleep(ctx, b.delay(t.tries)); left != nil {
+			return left
+		}
+		t.tries++
+		for i, ts := range t.stages {
+			if !ts.shut {
+				continue
+			}
+			if err := t.hand(ts, func() error { return t.ch.openStage(ctx, ts.stage, t.env(i)) }); err != nil {
+				t.note(ts, err)
+				continue
+			}
+			ts.shut = false
+			shut--
+		}
 	}
 	return nil
+}
+
+// hand lets the acquire worker open or close a stage, under the stage's name.
+func (t *trunk) hand(ts *trunkStage, do func() error) error {
+	at := func(name string) {
+		t.mu.Lock()
+		t.handed = name
+		t.mu.Unlock()
+	}
+	at(ts.stage.Name())
+	defer at("")
+	return guard(do)
 }
 
 func (t *trunk) note(ts *trunkStage, err error) {
@@ -208,8 +239,9 @@ func (t *trunk) note(ts *trunkStage, err error) {
 // requestKeyFrame asks the last stage in use that can make one.
 func (t *trunk) requestKeyFrame() bool {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, ts := range slices.Backward(t.active) {
+	active := t.active
+	t.mu.Unlock()
+	for _, ts := range slices.Backward(active) {
 		if k, ok := ts.stage.(hal.KeyFramer); ok {
 			k.RequestKeyFrame()
 			return true
@@ -222,6 +254,9 @@ func (t *trunk) requestKeyFrame() bool {
 func (t *trunk) working() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.handed != "" {
+		return []string{t.handed}
+	}
 	var names []string
 	for _, ts := range t.active {
 		if !closed(ts.done) {
@@ -237,7 +272,7 @@ func (t *trunk) close() {
 		if ts.shut {
 			continue
 		}
-		if err := guard(ts.stage.Close); err != nil {
+		if err := t.hand(ts, ts.stage.Close); err != nil {
 			t.note(ts, err)
 		}
 	}
