@@ -59,16 +59,18 @@ func videoNodes() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	all = slices.DeleteFunc(all, func(path string) bool { return nodeNumber(path) < 0 })
 	slices.SortFunc(all, func(a, b string) int { return nodeNumber(a) - nodeNumber(b) })
 	return all, nil
 }
 
+// nodeNumber returns the number of a device node, −1 where the name is no node's.
 func nodeNumber(path string) int {
-	n, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(path), "video"))
+	n, err := strconv.ParseUint(strings.TrimPrefix(filepath.Base(path), "video"), 10, 16)
 	if err != nil {
-		return 0
+		return -1
 	}
-	return n
+	return int(n)
 }
 
 // m2m is a device node that encodes.
