@@ -13,7 +13,7 @@ func settle(t *hal.Track, unit []byte, key bool) (n int, changed *hal.Track, bad
 	walk := nal.Prefixed(unit)
 	for u, ok := walk.Next(); ok; u, ok = walk.Next() {
 		var keep bool
-		if keep, changed = keepUnit(t, changed, u, key); keep {
+		if keep, changed = keepUnit(t, changed, unit[:n], u, key); keep {
 			n += nal.Put(unit[n:], u)
 		}
 	}
@@ -23,7 +23,8 @@ func settle(t *hal.Track, unit []byte, key bool) (n int, changed *hal.Track, bad
 	return n, changed, -1
 }
 
-func keepUnit(t, changed *hal.Track, unit []byte, key bool) (bool, *hal.Track) {
+// keepUnit says whether a unit stays in its frame, of which before was kept.
+func keepUnit(t, changed *hal.Track, before, unit []byte, key bool) (bool, *hal.Track) {
 	if changed != nil {
 		t = changed
 	}
@@ -32,18 +33,15 @@ func keepUnit(t, changed *hal.Track, unit []byte, key bool) (bool, *hal.Track) {
 		return kind != nal.Delimiter, changed
 	}
 	standing := nal.StandingOf(t, kind, unit)
-	if standing != nal.New || !key {
+	if standing == nal.Named || !key {
 		return standing != nal.Named, changed
 	}
-	next := changed
-	if next == nil {
-		c := *t
-		next = &c
+	next := *t
+	if standing == nal.New && nal.Adopt(&next, kind, unit) ||
+		standing == nal.Beside && kind == nal.PPS && nal.Follow(&next, unit, before) {
+		return false, new(next)
 	}
-	if !nal.Adopt(next, kind, unit) {
-		return true, changed
-	}
-	return false, next
+	return true, changed
 }
 
 // settleAV1 does the same for a temporal unit: the delimiter goes, a size is given to an OBU

@@ -86,6 +86,35 @@ func Adopt(t *hal.Track, k Kind, set []byte) bool {
 	return true
 }
 
+// Follow lets t go over to another sequence parameter set: an encoder that begins to count its sets
+// anew sends one of a number of its own, and a picture parameter set for it that takes the place of
+// the one named, or there was none. Both stand Beside what t names; unit is the access unit up to
+// the latter, with length prefixes. Follow returns false, and leaves t as it is, where it is not so.
+func Follow(t *hal.Track, pps, unit []byte) bool {
+	if t.Codec == hal.AV1 || len(t.PPS) > 0 && Number(t.Codec, PPS, t.PPS) != Number(t.Codec, PPS, pps) {
+		return false
+	}
+	want := basis(t.Codec, pps)
+	if want == math.MaxUint32 || want == Number(t.Codec, SPS, t.SPS) {
+		return false
+	}
+	for walk := Prefixed(unit); ; {
+		u, ok := walk.Next()
+		if !ok {
+			return false
+		}
+		if KindOf(t.Codec, u[0]) != SPS || Number(t.Codec, SPS, u) != want {
+			continue
+		}
+		next := *t
+		ok = Adopt(&next, SPS, u) && Adopt(&next, PPS, pps)
+		if ok {
+			*t = next
+		}
+		return ok
+	}
+}
+
 // Number returns a parameter set's own number, by which others refer to it; the largest uint32
 // where it is cut off.
 func Number(codec hal.Codec, k Kind, set []byte) uint32 {

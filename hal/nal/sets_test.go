@@ -171,6 +171,59 @@ func TestAdopt(t *testing.T) {
 	require.False(t, nal.Adopt(&tr, nal.VPS, b64(t, vps265)), "H.264 has none")
 }
 
+// renumbered is x264's SPS with number 1: its 0 is one set bit, 1 three bits, which shift the rest.
+func renumbered(t testing.TB) []byte {
+	t.Helper()
+	sps := b64(t, sps264)
+	in := nal.BitsOf(sps[4:])
+	require.Zero(t, in.UE())
+	out, acc, n := sps[:4:4], uint32(0b010), 3
+	for {
+		bit := in.U(1)
+		if in.Short {
+			break
+		}
+		if acc, n = acc<<1|bit, n+1; n == 8 {
+			if l := len(out); acc <= 3 && out[l-1] == 0 && out[l-2] == 0 {
+				out = append(out, 3)
+			}
+			out, acc, n = append(out, byte(acc)), 0, 0
+		}
+	}
+	return bytes.TrimRight(append(out, byte(acc<<(8-n))), "\x00")
+}
+
+func TestFollow(t *testing.T) {
+	first, later := []byte{0x68, 0xce, 0x0f, 0xc8}, []byte{0x68, 0xa7, 0x81, 0x72} // number 0; the later for SPS 1
+	other := []byte{0x68, 0x4a, 0x78, 0x17}                                        // number 1, for SPS 1
+	sps := renumbered(t)
+	for _, tc := range []struct {
+		name      string
+		had, pps  []byte
+		unit      []byte
+		want      bool
+		wantWidth int
+	}{
+		{"the sets are counted anew", first, later, join([]byte{6, 5, 0, 0x80}, sps), true, 320},
+		{"there was no picture parameter set", nil, other, join(sps), true, 320},
+		{"both sets have numbers of their own", first, other, join(sps), false, 0},
+		{"the sequence parameter set is not there", first, later, join(b64(t, sps264)), false, 0},
+		{"it makes no sense", first, later, join(sps[:6]), false, 0},
+		{"it is the one named", first, first, join(b64(t, sps264)), false, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tr := hal.Track{Codec: hal.H264, SPS: b64(t, sps264), PPS: tc.had}
+			require.Equal(t, tc.want, nal.Follow(&tr, tc.pps, tc.unit))
+			require.Equal(t, tc.wantWidth, tr.Width)
+			if tc.want {
+				require.Equal(t, [][]byte{sps, tc.pps}, [][]byte{tr.SPS, tr.PPS})
+			} else {
+				require.Equal(t, [][]byte{b64(t, sps264), tc.had}, [][]byte{tr.SPS, tr.PPS})
+			}
+		})
+	}
+}
+
 func TestSetsThatStayAllocateNothing(t *testing.T) {
 	for codec, tr := range tracks(t) {
 		sps, pps := bytes.Clone(tr.SPS), bytes.Clone(tr.PPS)
@@ -219,6 +272,8 @@ func FuzzUnits(f *testing.F) {
 		for codec, tr := range tracks(t) {
 			nal.Picture(codec, b)
 			nal.Opens(codec, b)
+			followed := tr
+			nal.Follow(&followed, b, b)
 			for _, k := range []nal.Kind{nal.VPS, nal.SPS, nal.PPS} {
 				if nal.StandingOf(&tr, k, b) != nal.New || !nal.Adopt(&tr, k, b) {
 					continue

@@ -142,20 +142,3 @@ func (r *bitReader) read(n int) (uint32, bool) {
 	}
 	return v, true
 }
-
-// golomb reads an unsigned Exp-Golomb number (ITU-T H.264 §9.1).
-func (r *bitReader) golomb() (uint32, bool) {
-	zeros := 0
-	for {
-		b, ok := r.read(1)
-		if !ok || zeros > 31 {
-			return 0, false
-		}
-		if b == 1 {
-			break
-		}
-		zeros++
-	}
-	v, ok := r.read(zeros)
-	return 1<<zeros - 1 + v, ok
-}

@@ -1,5 +1,7 @@
 package rtsp
 
+import "github.com/millrace-video/millrace/hal/nal"
+
 // av1Unpacker makes temporal units of AV1 payloads ("RTP Payload Format for AV1", AOMedia,
 // §4): OBUs with their sizes, without temporal delimiters.
 type av1Unpacker struct {
@@ -14,13 +16,6 @@ type av1Unpacker struct {
 	key  bool
 	seq  int // where the open sequence header begins, −1 where the open OBU is none
 }
-
-const (
-	obuSequence  = 1
-	obuDelimiter = 2
-	obuTileList  = 8
-	obuPadding   = 15
-)
 
 func (u *av1Unpacker) push(p *packet, lost bool) {
 	if len(p.payload) < 2 {
@@ -88,7 +83,7 @@ func (u *av1Unpacker) unpack(in []byte) error {
 	for i := 0; len(in) > 0; i++ {
 		size := len(in)
 		if count == 0 || i < count-1 {
-			n, used := leb128(in)
+			n, used := nal.LEB128(in)
 			if used == 0 || n == 0 || n > len(in)-used {
 				return errBadUnit
 			}
@@ -127,7 +122,7 @@ func (u *av1Unpacker) element(p []byte, more bool) error {
 	}
 	b[u.au.unit+3] &= 0x7f
 	if u.seq >= 0 {
-		u.out.parameter(paramSPS, b[u.seq:])
+		u.out.parameter(nal.SPS, b[u.seq:])
 	}
 	return nil
 }
@@ -135,19 +130,16 @@ func (u *av1Unpacker) element(p []byte, more bool) error {
 // beginOBU writes the OBU's header with a size of four bytes, to be filled in at its end, and
 // returns the body.
 func (u *av1Unpacker) beginOBU(p []byte) ([]byte, error) {
-	kind, head := p[0]>>3&0x0f, 1
-	if p[0]&0x04 != 0 {
-		head = 2
-	}
+	kind, head := nal.OBUHeader(p)
 	if len(p) < head {
 		return nil, errBadUnit
 	}
 	u.seq = -1
-	u.skip = kind == obuDelimiter || kind == obuTileList || kind == obuPadding
+	u.skip = kind == nal.TemporalDelimiter || kind == nal.TileList || kind == nal.Padding
 	if u.skip {
 		return p, nil
 	}
-	if kind == obuSequence {
+	if kind == nal.SequenceHeader {
 		u.seq, u.key = u.au.Len(), true
 	}
 	if err := u.au.add(p[:head]); err != nil {
@@ -157,22 +149,11 @@ func (u *av1Unpacker) beginOBU(p []byte) ([]byte, error) {
 	b[len(b)-head] |= 0x02
 	body := p[head:]
 	if p[0]&0x02 != 0 { // it has a size of its own already
-		_, used := leb128(body)
+		_, used := nal.LEB128(body)
 		if used == 0 {
 			return nil, errBadUnit
 		}
 		body = body[used:]
 	}
 	return body, u.au.begin()
-}
-
-// leb128 reads a number and the bytes it took, 0 where it is cut off or too large.
-func leb128(in []byte) (value, used int) {
-	for i := range min(len(in), 4) {
-		value |= int(in[i]&0x7f) << (7 * i)
-		if in[i]&0x80 == 0 {
-			return value, i + 1
-		}
-	}
-	return 0, 0
 }

@@ -1,9 +1,9 @@
 package rtsp
 
 import (
-	"encoding/binary"
 	"errors"
 
+	"github.com/millrace-video/millrace/hal/nal"
 	"github.com/millrace-video/millrace/pool"
 )
 
@@ -26,7 +26,7 @@ type output interface {
 	broken(why fault)
 	// parameter takes a parameter set (without prefix). It returns true where the stream
 	// names it and the frame need not repeat it.
-	parameter(kind paramKind, unit []byte) bool
+	parameter(kind nal.Kind, unit []byte) bool
 }
 
 type fault uint8
@@ -35,14 +35,6 @@ const (
 	faultLost      fault = iota // packets are missing; they were counted by their numbers
 	faultMalformed              // it made no sense
 	faultNoRoom                 // the arena is full
-)
-
-type paramKind uint8
-
-const (
-	paramVPS paramKind = iota
-	paramSPS
-	paramPPS
 )
 
 var (
@@ -66,19 +58,19 @@ func (a *assembly) add(p []byte) error {
 	return a.Append(p)
 }
 
-// begin opens a unit behind a length of 4 bytes; end fills it in.
+// begin opens a unit behind its length; end fills that in.
 func (a *assembly) begin() error {
 	a.unit = a.Len()
-	if a.unit+4 > maxUnit {
+	if a.unit+nal.PrefixLen > maxUnit {
 		return errUnitTooLarge
 	}
-	_, err := a.Grow(4)
+	_, err := a.Grow(nal.PrefixLen)
 	return err
 }
 
 func (a *assembly) end() {
-	length := a.Len() - a.unit - 4
-	binary.BigEndian.PutUint32(a.Bytes()[a.unit:], uint32(length))
+	unit := a.Bytes()[a.unit:]
+	nal.PutLength(unit, len(unit)-nal.PrefixLen)
 }
 
 // blame turns an error of the assembly into what is counted.

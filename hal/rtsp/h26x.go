@@ -1,60 +1,8 @@
 package rtsp
 
-// nalKind is what the joiner does with a NAL unit.
-type nalKind uint8
-
-const (
-	nalOther  nalKind = iota // goes along with the picture it stands before
-	nalSlice                 // a slice of a picture
-	nalKey                   // a slice of a picture that a decoder can start at
-	nalPrefix                // may stand only before the first slice
-	nalStrip                 // access unit delimiter, filler
-	nalParam                 // a parameter set
-)
-
-// syntax is what H.264 and H.265 differ in. It is no interface: its arguments stay on the stack.
-type syntax struct{ hevc bool }
-
-// classify looks at a NAL unit's header. The kind of parameter set counts for nalParam only.
-func (s syntax) classify(nal []byte) (nalKind, paramKind) {
-	if s.hevc {
-		return h265Syntax{}.classify(nal)
-	}
-	return h264Syntax{}.classify(nal)
-}
-
-// first says whether a slice is the first of its picture.
-func (s syntax) first(nal []byte) bool {
-	if s.hevc {
-		return h265Syntax{}.first(nal)
-	}
-	return h264Syntax{}.first(nal)
-}
-
-// split says how a payload is packed.
-func (s syntax) split(payload []byte) packing {
-	if s.hevc {
-		return h265Syntax{}.split(payload)
-	}
-	return h264Syntax{}.split(payload)
-}
-
-// packing is one RTP payload taken apart.
-type packing struct {
-	kind       packKind
-	header     [2]byte // of a fragmented unit, rebuilt
-	headerLen  int
-	begin, end bool   // of a fragmented unit
-	body       []byte // of a fragment; the units of an aggregate, each behind 2 bytes of length
-}
-
-type packKind uint8
-
-const (
-	packBad packKind = iota
-	packSingle
-	packAggregate
-	packFragment
+import (
+	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/nal"
 )
 
 // nalJoiner makes access units of H.264 (RFC 6184) or H.265 (RFC 7798) payloads: NAL units
@@ -65,10 +13,9 @@ const (
 // the marker on every slice is found out at its first picture of more than one slice: from then
 // on only the time stamp counts.
 type nalJoiner struct {
-	syntax
-
-	out output
-	au  assembly
+	codec hal.Codec
+	out   output
+	au    assembly
 
 	ts        uint32
 	open      bool // au has units of ts
@@ -76,24 +23,19 @@ type nalJoiner struct {
 	bad       bool // the rest of ts is thrown away
 	fragment  bool // a fragmented unit is open
 	slices    bool // au has a slice
-	recovery  bool // au has a recovery point: an intra picture after it is a key frame
-	key       bool
+	start     nal.Start
 	markerLie bool // markers do not end an access unit
 
-	param     bool // the open fragmented unit is a parameter set, kept in scratch
-	skip      bool // the open fragmented unit is not wanted
-	paramKind paramKind
-	scratch   []byte
+	param   bool // the open fragmented unit is a parameter set, kept in scratch
+	skip    bool // the open fragmented unit is not wanted
+	scratch []byte
 }
-
-// maxParam bounds a parameter set.
-const maxParam = 8 << 10
 
 func (j *nalJoiner) push(p *packet, lost bool) {
 	if len(p.payload) == 0 {
 		return // keeps the connection alive
 	}
-	pk := j.split(p.payload)
+	pk := split(j.codec, p.payload)
 	j.boundary(p.ts, lost, pk)
 	if !j.bad {
 		if err := j.unpack(p.payload, pk); err != nil {
@@ -131,43 +73,16 @@ func (j *nalJoiner) boundary(ts uint32, lost bool, pk packing) {
 
 // continues says whether a packet after the marker belongs to the picture before it.
 func (j *nalJoiner) continues(pk packing) bool {
-	return pk.kind != packBad && !j.starts(pk)
+	var room [nal.SliceHead]byte
+	head := pk.head(&room)
+	filler := len(head) > 0 && nal.KindOf(j.codec, head[0]) == nal.Filler // may stand anywhere
+	return pk.kind != packBad && !filler && !j.starts(pk)
 }
 
 // starts says whether a picture can begin with this packet.
 func (j *nalJoiner) starts(pk packing) bool {
-	var nal []byte
-	switch pk.kind {
-	case packBad:
-		return false
-	case packSingle:
-		nal = pk.body
-	case packAggregate:
-		if len(pk.body) < 2 {
-			return false
-		}
-		nal = pk.body[2:]
-	case packFragment:
-		if !pk.begin {
-			return false
-		}
-		var head [8]byte
-		n := copy(head[:], pk.header[:pk.headerLen])
-		n += copy(head[n:], pk.body)
-		nal = head[:n]
-	}
-	if len(nal) < pk.headerLen+1 {
-		return false
-	}
-	switch kind, _ := j.classify(nal); kind {
-	case nalSlice, nalKey:
-		return j.first(nal)
-	case nalPrefix, nalStrip, nalParam:
-		return true
-	case nalOther:
-		return false
-	}
-	return false
+	var room [nal.SliceHead]byte
+	return nal.Opens(j.codec, pk.head(&room))
 }
 
 func (j *nalJoiner) unpack(payload []byte, pk packing) error {
@@ -201,25 +116,28 @@ func (j *nalJoiner) unpack(payload []byte, pk packing) error {
 }
 
 // whole takes a whole NAL unit.
-func (j *nalJoiner) whole(nal []byte) error {
-	if len(nal) < 2 {
+func (j *nalJoiner) whole(unit []byte) error {
+	if len(unit) < 2 {
 		return nil // a delimiter of nothing; some cameras send them
 	}
-	kind, param := j.classify(nal)
+	kind := nal.KindOf(j.codec, unit[0])
 	j.open = true
-	if kind == nalStrip || kind == nalParam && j.out.parameter(param, nal) {
+	if unwanted(kind) || kind.IsSet() && j.out.parameter(kind, unit) {
 		return nil
 	}
-	j.note(kind, nal)
+	j.note(kind, unit)
 	if err := j.au.begin(); err != nil {
 		return err
 	}
-	if err := j.au.add(nal); err != nil {
+	if err := j.au.add(unit); err != nil {
 		return err
 	}
 	j.au.end()
 	return nil
 }
+
+// unwanted says which units no frame has.
+func unwanted(k nal.Kind) bool { return k == nal.Delimiter || k == nal.Filler }
 
 // piece takes a fragment of a NAL unit.
 func (j *nalJoiner) piece(pk packing) error {
@@ -234,7 +152,7 @@ func (j *nalJoiner) piece(pk packing) error {
 	switch {
 	case j.skip:
 	case j.param:
-		if len(j.scratch)+len(pk.body) > maxParam {
+		if len(j.scratch)+len(pk.body) > nal.MaxSet {
 			return errBadUnit
 		}
 		j.scratch = append(j.scratch, pk.body...)
@@ -256,9 +174,9 @@ func (j *nalJoiner) piece(pk packing) error {
 }
 
 func (j *nalJoiner) openFragment(pk packing) error {
-	kind, param := j.classify(pk.header[:pk.headerLen])
+	kind := nal.KindOf(j.codec, pk.header[0])
 	j.open, j.fragment = true, true
-	j.skip, j.param, j.paramKind = kind == nalStrip, kind == nalParam, param
+	j.skip, j.param = unwanted(kind), kind.IsSet()
 	switch {
 	case j.skip:
 		return nil
@@ -266,28 +184,18 @@ func (j *nalJoiner) openFragment(pk packing) error {
 		j.scratch = append(j.scratch[:0], pk.header[:pk.headerLen]...)
 		return nil
 	}
-	j.note(kind, nil)
-	if j.recovery && kind == nalSlice {
-		j.key = j.key || intraH264(pk.body)
-	}
+	var room [nal.SliceHead]byte
+	j.note(kind, pk.head(&room))
 	if err := j.au.begin(); err != nil {
 		return err
 	}
 	return j.au.add(pk.header[:pk.headerLen])
 }
 
-// note remembers what kind of picture it is. nal is nil for a fragment.
-func (j *nalJoiner) note(kind nalKind, nal []byte) {
-	switch kind {
-	case nalKey:
-		j.key, j.slices = true, true
-	case nalSlice:
-		j.key = j.key || j.recovery && len(nal) > 1 && intraH264(nal[1:])
-		j.slices = true
-	case nalPrefix:
-		j.recovery = j.recovery || !j.hevc && recoveryPoint(nal)
-	case nalOther, nalStrip, nalParam:
-	}
+// note remembers what kind of picture it is. Of a fragment it gets the head.
+func (j *nalJoiner) note(kind nal.Kind, unit []byte) {
+	j.slices = j.slices || kind.IsSlice()
+	j.start.Add(j.codec, kind, unit)
 }
 
 // finish hands the open access unit on.
@@ -297,7 +205,7 @@ func (j *nalJoiner) finish() {
 	case j.fragment:
 		j.fail(faultMalformed)
 	case j.slices:
-		j.out.frame(&j.au, j.ts, 0, j.key)
+		j.out.frame(&j.au, j.ts, 0, j.start.Key())
 	}
 	// What has no slice is parameter sets sent by themselves: nothing to show.
 	j.reset()
@@ -314,5 +222,5 @@ func (j *nalJoiner) fail(why fault) {
 
 func (j *nalJoiner) reset() {
 	j.au.Discard()
-	j.open, j.fragment, j.slices, j.key, j.recovery = false, false, false, false, false
+	j.open, j.fragment, j.slices, j.start = false, false, false, nal.Start{}
 }

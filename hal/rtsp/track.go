@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/nal"
 	"github.com/millrace-video/millrace/pool"
 )
 
@@ -59,16 +60,13 @@ const maxLate = 64
 func newTrack(s *Source, index int, o offer, builder *pool.Builder) *track {
 	t := &track{
 		offer: o, source: s, index: index, pt: o.format.PayloadType(), build: builder,
-		params:   paramSets{codec: o.track.Codec, vps: o.track.VPS, sps: o.track.SPS, pps: o.track.PPS},
+		params:   paramSetsOf(o.track),
 		interval: 40 * time.Millisecond, inter: o.track.Codec.IsInter(),
 	}
 	t.clock.rate = int64(o.rate)
 	t.join = o.join(t, assembly{Builder: builder})
 	if j, ok := t.join.(*jpegUnpacker); ok {
 		j.size = t.jpegSize
-	}
-	if t.params.sps != nil && !t.params.valid(t.params.sps) {
-		t.params.sps = nil
 	}
 	t.describe()
 	return t
@@ -206,8 +204,8 @@ func (t *track) broken(why fault) {
 }
 
 // parameter implements output.
-func (t *track) parameter(kind paramKind, unit []byte) bool {
-	named, ok := t.params.offer(kind, unit)
+func (t *track) parameter(kind nal.Kind, unit []byte) bool {
+	named, ok := t.params.offer(kind, unit, t.build.Bytes())
 	if !ok {
 		t.source.stats.malformed.Add(1)
 	}
@@ -217,12 +215,9 @@ func (t *track) parameter(kind paramKind, unit []byte) bool {
 // describe makes the track's description of its parameter sets, and a new stream where that
 // changes it.
 func (t *track) describe() {
-	t.params.changed = false
-	tr := t.track
-	tr.VPS, tr.SPS, tr.PPS = t.params.vps, t.params.sps, t.params.pps
-	if t.params.sps != nil {
-		r, _ := describe(tr.Codec, tr.SPS, &tr)
-		t.order.set(r.depth, r.known)
+	tr, r := t.params.described()
+	if len(tr.SPS) > 0 {
+		t.order.set(r.Depth, r.Known)
 		if tr.FrameRate > 0 && !t.started {
 			t.interval = time.Duration(float64(time.Second) / tr.FrameRate)
 		}
@@ -236,7 +231,7 @@ func (t *track) describe() {
 
 // complete says whether all is known that the stream has to name.
 func (t *track) complete() bool {
-	return t.params.complete() && (t.track.Codec != hal.MJPEG || t.width > 0)
+	return nal.Complete(&t.params.named) && (t.track.Codec != hal.MJPEG || t.width > 0)
 }
 
 func (t *track) jpegSize(width, height int) {

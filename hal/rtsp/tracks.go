@@ -70,11 +70,11 @@ func (o *offer) fill() bool {
 	switch f := o.format.(type) {
 	case *format.H264:
 		o.track = hal.Track{Codec: hal.H264, SPS: f.SPS, PPS: f.PPS}
-		o.join = func(out output, au assembly) unpacker { return &nalJoiner{out: out, au: au} }
+		o.join = func(out output, au assembly) unpacker { return &nalJoiner{codec: hal.H264, out: out, au: au} }
 	case *format.H265:
 		o.track = hal.Track{Codec: hal.H265, VPS: f.VPS, SPS: f.SPS, PPS: f.PPS}
 		o.join = func(out output, au assembly) unpacker {
-			return &nalJoiner{syntax: syntax{hevc: true}, out: out, au: au}
+			return &nalJoiner{codec: hal.H265, out: out, au: au}
 		}
 		return f.MaxDONDiff == 0
 	case *format.AV1:

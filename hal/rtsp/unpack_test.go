@@ -233,6 +233,45 @@ func TestAccessUnitsOfH264(t *testing.T) {
 		require.Len(t, got, 1)
 		require.True(t, got[0].key)
 	})
+	t.Run("a picture at a recovery point that is intra in part is none", func(t *testing.T) {
+		d, c := desk(t, sdpH264()), newCamera(t)
+		point := []byte{6, 6, 1, 0xc4, 0x80}
+		intra, inter := fill(2000, 0x41, 0x88), fill(2000, 0x41, 0x46) // slice types 7 and 5
+		put(d, 0, c.shoot(point, intra, inter)...)
+		put(d, 0, c.shoot(point, intra)...)
+		put(d, 0, c.shoot(delta)...)
+		got := take(d)
+		require.Len(t, got, 2)
+		require.Equal(t, avc(point, intra), got[0].b)
+	})
+	t.Run("filler behind the marker ends no picture twice", func(t *testing.T) {
+		d, c := desk(t, sdpH264()), newCamera(t)
+		for range 3 {
+			first := c.shoot(idr)
+			c.ts -= 3600
+			put(d, 0, append(first, c.shoot(fill(50, 12))...)...)
+		}
+		got := take(d)
+		require.Len(t, got, 3)
+		require.Zero(t, d.S.SourceStats().Malformed)
+	})
+	t.Run("an encoder that counts its parameter sets anew is followed", func(t *testing.T) {
+		d, c := desk(t, sdpH264()), newCamera(t)
+		next := b64(t, "Z01ADFsoKDPz4CIAAAMAAgAAAwBkHihTLA==") // as before, with number 1
+		pps1 := []byte{0x68, 0xa7, 0x81, 0x72}                 // number 0, for that
+		put(d, 0, c.shoot(sps, pps, idr)...)
+		put(d, 0, c.shoot(next, pps1, idr)...)
+		put(d, 0, c.shoot(next, pps1, idr)...)
+		frames := d.Take()
+		require.Len(t, frames, 3)
+		for _, f := range frames {
+			defer f.Release()
+		}
+		require.Equal(t, next, frames[1].Info().SPS)
+		require.Equal(t, pps1, frames[1].Info().PPS)
+		require.Same(t, frames[1].Stream, frames[2].Stream)
+		require.Equal(t, avc(idr), frames[2].Buf.Bytes())
+	})
 	t.Run("a second picture parameter set stays in the frame", func(t *testing.T) {
 		d, c := desk(t, sdpH264()), newCamera(t)
 		second := []byte{0x68, 0x5b, 0x81, 0x72} // number 1
