@@ -10,9 +10,18 @@ import (
 
 const about = `Records cameras and serves them live: every camera has a pipeline of its own.
 
-Exit codes: 0 done; 1 something failed; 2 the command line or the configuration is wrong.
+Exit codes: 0 done; 1 something failed; 2 the command line or the configuration is wrong; 3 doctor: works, but something
+is odd.
 The first Ctrl-C (or SIGTERM) ends in order: queues drain and files are finished. A second one ends at once; files are
 whole all the same, but for their last second.`
+
+// The exit codes.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2 // the command line or the configuration is wrong
+	exitOdd     = 3 // all works, and something is odd
+)
 
 // errUsage marks an error that the command line or the configuration is to blame for.
 var errUsage = errors.New("wrong use")
@@ -30,7 +39,9 @@ type commands struct {
 	Run     runCommand     `cmd:"" help:"Record and serve every channel until told to end."`
 	Check   checkCommand   `cmd:"" help:"Report everything that is wrong with a configuration, with file, line and column."`
 	Devices devicesCommand `cmd:"" help:"List the cameras and encoders that are usable here."`
+	Doctor  doctorCommand  `cmd:"" help:"Measure what cameras really deliver, say what to choose and what is odd."`
 	Record  recordCommand  `cmd:"" help:"Record one source into one MP4 file."`
+	Trace   traceCommand   `cmd:"" help:"Record what a V4L2 camera and its driver say to each other, to be sent with a report."`
 	Channel channelCommand `cmd:"" help:"Look at and command the channels of a running millrace."`
 	Version versionCommand `cmd:"" help:"Tell what this program is."`
 }

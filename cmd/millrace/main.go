@@ -17,13 +17,6 @@ import (
 
 var version string // set when it is linked: -X main.version=…
 
-// The exit codes.
-const (
-	exitOK      = 0
-	exitFailure = 1
-	exitUsage   = 2 // the command line or the configuration is wrong
-)
-
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is the program, but for the end of its process.
@@ -54,5 +47,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	fmt.Fprintln(stderr, "millrace:", err)
+	if odd := (oddError{}); errors.As(err, &odd) {
+		return exitOdd
+	}
 	return exitFailure
 }

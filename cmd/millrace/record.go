@@ -53,18 +53,23 @@ func (r *recordCommand) check(source func(url, transport string) error, src conf
 	if r.Duration < 0 || r.Timeout <= 0 {
 		return errors.New("--duration and --timeout: a time above 0, such as 90s")
 	}
-	info, err := os.Stat(r.Output)
+	return checkOutput(r.Output, r.Force)
+}
+
+// checkOutput says why a file cannot be written.
+func checkOutput(file string, force bool) error {
+	info, err := os.Stat(file)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return nil
 	case err != nil:
 		return err
 	case info.IsDir():
-		return fmt.Errorf("-o %s: a folder: name a file in it", r.Output)
-	case !r.Force:
-		return fmt.Errorf("-o %s: exists already: choose another name, or --force to replace it", r.Output)
+		return fmt.Errorf("-o %s: a folder: name a file in it", file)
+	case !force:
+		return fmt.Errorf("-o %s: exists already: choose another name, or --force to replace it", file)
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("-o %s: not a regular file", r.Output)
+		return fmt.Errorf("-o %s: not a regular file", file)
 	}
 	return nil
 }

@@ -35,20 +35,29 @@ func (replay) Check(u *url.URL) error {
 }
 
 // Open implements hal.SourceDriver.
-func (replay) Open(ctx context.Context, u *url.URL, opts hal.Options) (hal.Source, error) {
+func (r replay) Open(ctx context.Context, u *url.URL, opts hal.Options) (hal.Source, error) {
+	d, camera, err := r.driver(u)
+	if err != nil {
+		return nil, err
+	}
+	return d.Open(ctx, camera, opts)
+}
+
+// driver returns one that has the trace, and what to open by it.
+func (replay) driver(u *url.URL) (v4l2.Driver, *url.URL, error) {
 	camera, loop, err := readReplay(u)
 	if err != nil {
-		return nil, errors.Join(hal.ErrUnsupported, err)
+		return v4l2.Driver{}, nil, errors.Join(hal.ErrUnsupported, err)
 	}
 	f, err := os.Open(u.Path)
 	if err != nil {
-		return nil, errors.Join(hal.ErrNoDevice, err)
+		return v4l2.Driver{}, nil, errors.Join(hal.ErrNoDevice, err)
 	}
 	trace, err := v4l2.ReadTrace(f)
 	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", hal.ErrUnsupported, u.Path, err)
+		return v4l2.Driver{}, nil, fmt.Errorf("%w: %s: %w", hal.ErrUnsupported, u.Path, err)
 	}
-	return v4l2.Driver{Replay: trace, Loop: loop}.Open(ctx, camera, opts)
+	return v4l2.Driver{Replay: trace, Loop: loop}, camera, nil
 }
 
 // readReplay returns what the camera's URL would be, and whether the trace is to loop.
