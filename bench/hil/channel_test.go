@@ -72,3 +72,9 @@ func counters(ch *pipeline.Channel) hal.SourceStats {
 	s, _ := ch.Status().Sources[0].Stats.(hal.SourceStats) //nolint:errcheck // zero while it is not in use
 	return s
 }
+
+// lost returns how many pictures the source in use knows that it has lost.
+func lost(ch *pipeline.Channel) int {
+	s := counters(ch)
+	return int(s.Lost + s.Dropped + s.Malformed)
+}

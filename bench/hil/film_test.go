@@ -31,13 +31,15 @@ type film struct {
 	eng *pipeline.Engine
 
 	files uint64 // that there must be
+	lost  int    // pictures that the source says it lost
 
 	mu     sync.Mutex
 	events []pipeline.Event
 }
 
-// newFilm starts a channel from the first of these sources that works.
-func newFilm(t *testing.T, reg *hal.Registry, urls ...string) *film {
+// newFilm starts a channel from the first of these sources that works, which returns to a better one
+// when that has settled; 0 is the channel's default.
+func newFilm(t *testing.T, settle time.Duration, reg *hal.Registry, urls ...string) *film {
 	t.Helper()
 	f := &film{dir: filepath.Join("/host/out", t.Name())}
 	f.rec = record.To(f.dir, record.Config{FragmentDuration: 200 * time.Millisecond})
@@ -46,8 +48,10 @@ func newFilm(t *testing.T, reg *hal.Registry, urls ...string) *film {
 		defer f.mu.Unlock()
 		f.events = append(f.events, e)
 	}})
+	origin := acquire.From(reg, urls...)
+	origin.Settle = settle
 	var err error
-	f.Channel, err = f.eng.Add(pipeline.Define("gate", acquire.From(reg, urls...)).Branch("disk", record.Ring{Interval: 200 * time.Millisecond}, f.rec))
+	f.Channel, err = f.eng.Add(pipeline.Define("gate", origin).Branch("disk", record.Ring{Interval: 200 * time.Millisecond}, f.rec))
 	require.NoError(t, err)
 	require.NoError(t, f.Start())
 	return f
@@ -93,7 +97,7 @@ func (f *film) finish(t *testing.T, breaks int) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	require.NoError(t, f.eng.Exit(ctx))
-	want, err := json.Marshal(hil.Want{Case: t.Name(), Width: hil.Width, Height: hil.Height, Pictures: int(f.recorded(t).Frames), Breaks: breaks})
+	want, err := json.Marshal(hil.Want{Case: t.Name(), Width: hil.Width, Height: hil.Height, Pictures: int(f.recorded(t).Frames), Breaks: breaks, Lost: f.lost})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(f.dir, hil.WantFile), want, 0o600))
 }
@@ -101,7 +105,7 @@ func (f *film) finish(t *testing.T, breaks int) {
 // The rig itself: what is recorded inside, the host decodes.
 func TestTheHostDecodesARecording(t *testing.T) {
 	nothingLeft(t)
-	f := newFilm(t, hal.NewRegistry(rtsp.Driver{}), fallback(t))
+	f := newFilm(t, 0, hal.NewRegistry(rtsp.Driver{}), fallback(t))
 	f.records(t, fallback(t), 50)
 	f.finish(t, 0)
 }
