@@ -155,6 +155,117 @@ func randomCommands(t *testing.T, rnd *rand.Rand) {
 	}
 }
 
+// moody is a stage that now and then panics where it can, but for its first Open.
+type moody struct {
+	sink
+	passes bool
+
+	rndMu sync.Mutex
+	rnd   *rand.Rand
+	was   bool
+}
+
+func (m *moody) mood(at string) {
+	m.rndMu.Lock()
+	defer m.rndMu.Unlock()
+	if m.was && m.rnd.IntN(6) == 0 {
+		panic("bad mood at " + at)
+	}
+	m.was = true
+}
+
+func (m *moody) Passes(*hal.Stream) bool { return m.passes }
+
+func (m *moody) Open(ctx context.Context, env pipeline.Env) error {
+	m.mood("open")
+	return m.sink.Open(ctx, env)
+}
+
+func (m *moody) Flush(ctx context.Context) error {
+	m.mood("flush")
+	return m.sink.Flush(ctx)
+}
+
+func (m *moody) Close() error {
+	_ = m.sink.Close() //nolint:errcheck // it never fails
+	m.mood("close")
+	return nil
+}
+
+// P1, P4, P8: several channels, with stages that panic in Open, Flush and Close and sources that
+// hang in Open; commands, removals and an exit of all from many sides at once: nothing is left.
+func TestRandomCommandsToManyChannelsLeaveNothing(t *testing.T) {
+	seed := uint64(time.Now().UnixNano()) //nolint:forbidigo // a new seed each time, printed
+	t.Logf("seed %d", seed)
+	for i := range trials(150, 5000) {
+		rnd := rand.New(rand.NewPCG(seed, uint64(i)))
+		synctest.Test(t, func(t *testing.T) { randomChannels(t, rnd) })
+		if t.Failed() {
+			t.Fatalf("sequence %d of seed %d", i, seed)
+		}
+	}
+}
+
+func randomChannels(t *testing.T, rnd *rand.Rand) {
+	r := newRig(pipeline.Config{})
+	var cams []*camera
+	var stages []*moody
+	var walks []func()
+	for c := range 3 {
+		name := string(rune('a' + c))
+		cam := &camera{name: name, script: "Iabc", raw: rnd.IntN(2) == 0, frames: rnd.IntN(60), err: []error{nil, hal.ErrNoSignal, hal.ErrNoDevice}[rnd.IntN(3)]}
+		spare := &camera{name: name + "2", script: "Xyz", file: rnd.IntN(4) == 0, frames: 1 + rnd.IntN(99)}
+		hangs := time.Duration(rnd.IntN(2)*rnd.IntN(25)) * time.Second
+		slow := &odd{cam, func(s hal.Source) hal.Source { wait1(hangs); return s }}
+		mood := func(name string) *moody {
+			m := &moody{sink: sink{name: name}, rnd: rand.New(rand.NewPCG(rnd.Uint64(), 1)), passes: rnd.IntN(3) == 0}
+			stages = append(stages, m)
+			return m
+		}
+		cams = append(cams, cam, spare)
+		origin := from(slow, spare)
+		origin.CloseOnPause = rnd.IntN(3) == 0
+		ch := add(t, r, pipeline.Define(name, origin, mood("scale"), mood("encode")).
+			Branch("disk", pipeline.Limit{Frames: 4, WakeAge: time.Duration(rnd.IntN(2)) * time.Second}, mood("disk")))
+		for range 2 {
+			steps, pauses := []string{"start"}, []time.Duration{0}
+			for range rnd.IntN(8) {
+				steps = append(steps, []string{"init", "start", "start", "pause", "exit", "status"}[rnd.IntN(6)])
+				pauses = append(pauses, time.Duration(rnd.IntN(2000))*time.Millisecond)
+			}
+			last := rnd.IntN(8)
+			walks = append(walks, func() {
+				walk(ch, nil, steps, pauses)
+				switch last {
+				case 0:
+					_ = r.Remove(context.Background(), ch.Name())
+				case 1:
+					_ = r.Exit(context.Background())
+				}
+			})
+		}
+	}
+	var wg sync.WaitGroup
+	for _, w := range walks {
+		wg.Go(w)
+	}
+	wg.Wait()
+	for range 4 { // a source that hangs in Open may outlast the first
+		if err := r.Exit(context.Background()); err == nil {
+			break
+		}
+		wait(30 * time.Second)
+	}
+	require.NoError(t, r.Exit(context.Background()))
+	synctest.Wait()
+	for _, c := range cams {
+		c.clean(t)
+	}
+	for _, s := range stages {
+		require.Zero(t, s.opened, "stage %s: Open and Close come in pairs: %s", s.name, s.got())
+	}
+}
+
 func walk(ch *pipeline.Channel, live *sink, steps []string, pauses []time.Duration) {
 	for i, step := range steps {
 		switch step {

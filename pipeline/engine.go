@@ -272,14 +272,14 @@ func (e *Engine) start() error {
 // stop ends the engine's own threads. Those of a stage that did not leave stay.
 func (e *Engine) stop() error {
 	e.startMu.Lock()
-	defer e.startMu.Unlock()
-	if e.pool == nil {
+	threads := e.pool
+	e.pool = nil
+	e.startMu.Unlock()
+	if threads == nil {
 		return nil
 	}
 	e.stopAlarm()
 	e.own.Wait()
 	e.own.Close()
-	err := e.pool.Close(e.cfg.AxeTimeout)
-	e.pool = nil
-	return err
+	return threads.Close(e.cfg.AxeTimeout)
 }
