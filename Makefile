@@ -1,5 +1,5 @@
 # Two commands do all the set-up on a fresh machine:
-#   make run     builds and runs Millrace, with a synthetic camera where there is no other
+#   make run     builds and runs Millrace, with a synthetic camera beside every other there is
 #   make test    installs what the tests need, and runs them
 # `make help` lists the rest.
 
@@ -19,7 +19,7 @@ help: ## this list
 build: ## bin/millrace, stripped
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/millrace
 
-run: build ## record and serve every camera there is, or a synthetic one, until Ctrl-C
+run: build ## record and serve a synthetic camera and every other there is, until Ctrl-C
 	exec ./$(BIN) run --data $(DATA) $(ARGS)
 
 test: ## install what the tests need, then trace, then all tests with the race detector

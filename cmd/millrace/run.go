@@ -10,7 +10,7 @@ import (
 )
 
 type runCommand struct {
-	Config string `placeholder:"FILE" help:"The configuration (YAML). Default: every camera there is, or a synthetic one."`
+	Config string `placeholder:"FILE" help:"The configuration (YAML). Default: a synthetic camera and every other there is."`
 	Data   string `placeholder:"DIR" help:"Where recordings go, one folder a channel. Default: data of the configuration, else ./millrace-data."`
 	Listen string `placeholder:"ADDR" help:"HOST:PORT of the API, on this machine only. Default: listen of the configuration, else 127.0.0.1:8080."`
 	RTSP   string `name:"rtsp" placeholder:"ADDR" help:"HOST:PORT of the RTSP server. Default: rtsp.listen of the configuration, else 127.0.0.1:8554."`

@@ -29,9 +29,10 @@ func Cameras(ctx context.Context, reg *hal.Registry) ([]hal.Device, error) {
 	return found, err
 }
 
-// Discover returns a channel for each of the Cameras, with Cameras' error.
+// Discover returns a channel for every camera there is and for the synthetic one. They come even
+// where a driver failed to list its devices; the error says which did.
 func Discover(ctx context.Context, reg *hal.Registry) ([]config.Channel, error) {
-	cameras, err := Cameras(ctx, reg)
+	cameras, err := reg.Devices(ctx)
 	all := make([]config.Channel, 0, len(cameras))
 	namesakes := map[string]int{}
 	for _, d := range cameras {
