@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/nal"
 )
 
 // Track says what a track lacks that its codec needs.
@@ -46,19 +47,15 @@ func pictureTrack(t hal.Track) error {
 }
 
 func parameterSets(t hal.Track) error {
-	vps, sps, pps := 32, 33, 34 // of H.265
-	if t.Codec == hal.H264 {
-		vps, sps, pps = -2, 7, 8 // there is no VPS
-	}
 	if t.Codec != hal.H264 && t.Codec != hal.H265 {
 		return nil
 	}
 	for _, ps := range []struct {
 		name string
 		unit []byte
-		typ  int
-	}{{"VPS", t.VPS, vps}, {"SPS", t.SPS, sps}, {"PPS", t.PPS, pps}} {
-		if ps.unit != nil && nalType(t.Codec, ps.unit) != ps.typ {
+		kind nal.Kind
+	}{{"VPS", t.VPS, nal.VPS}, {"SPS", t.SPS, nal.SPS}, {"PPS", t.PPS, nal.PPS}} {
+		if ps.unit != nil && (len(ps.unit) == 0 || nal.KindOf(t.Codec, ps.unit[0]) != ps.kind) {
 			return fmt.Errorf("%v: its %s begins with % x", t, ps.name, ps.unit[:min(4, len(ps.unit))])
 		}
 	}
@@ -124,104 +121,61 @@ func picture(t *hal.Track, f hal.Frame) error {
 	return nil
 }
 
-func nalType(c hal.Codec, unit []byte) int {
-	switch {
-	case len(unit) == 0:
-		return -1
-	case c == hal.H264:
-		return int(unit[0] & 31)
-	default:
-		return int(unit[0] >> 1 & 63)
-	}
-}
-
 // nalUnits checks an access unit of H.264 or H.265.
 func nalUnits(t *hal.Track, b []byte, key bool) error {
-	var slices, starts, messages int
-	for len(b) > 0 {
-		unit, rest, err := nextUnit(b)
-		if err != nil {
+	var start nal.Start
+	slices, messages, size := false, false, 0
+	walk := nal.Prefixed(b)
+	for u, ok := walk.Next(); ok; u, ok = walk.Next() {
+		k := nal.KindOf(t.Codec, u[0])
+		if err := unwanted(t, k, u); err != nil {
 			return err
 		}
-		b = rest
-		if err := unwanted(t, unit); err != nil {
-			return err
-		}
-		slice, start, sei := kind(t.Codec, nalType(t.Codec, unit))
-		slices += count(slice)
-		starts += count(start)
-		messages += count(sei)
+		slices, messages = slices || k.IsSlice(), messages || k == nal.SEI
+		start.Add(t.Codec, k, u)
+		size += nal.PrefixLen + len(u)
 	}
 	switch {
-	case slices == 0:
+	case len(walk) >= nal.PrefixLen:
+		return fmt.Errorf("a NAL unit of %d bytes where %d are left", binary.BigEndian.Uint32(walk), len(walk)-nal.PrefixLen)
+	case len(walk) > 0:
+		return fmt.Errorf("%d bytes after the last NAL unit", len(walk))
+	case size != len(b):
+		return errors.New("a NAL unit of 0 bytes")
+	case !slices:
 		return errors.New("an access unit without a picture")
-	case starts > 0 && !key:
+	case start.Key() && !key:
 		return errors.New("a decoder can start here, but the frame is not marked as key")
-	case starts == 0 && key && messages == 0: // a recovery point is an SEI message
+	case key && !start.Key() && !messages: // a recovery point of any kind is an SEI message
 		return errors.New("marked as key, but no decoder can start here")
 	}
 	return nil
 }
 
-func count(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// nextUnit splits off a NAL unit.
-func nextUnit(b []byte) (unit, rest []byte, err error) {
-	if len(b) < 4 {
-		return nil, nil, fmt.Errorf("%d bytes after the last NAL unit", len(b))
-	}
-	n := uint64(binary.BigEndian.Uint32(b))
-	if n < 1 || n > uint64(len(b)-4) {
-		return nil, nil, fmt.Errorf("a NAL unit of %d bytes where %d are left", n, len(b)-4)
-	}
-	return b[4 : 4+n], b[4+n:], nil
-}
-
 // unwanted says which unit a frame must not carry.
-func unwanted(t *hal.Track, unit []byte) error {
-	typ := nalType(t.Codec, unit)
-	if t.Codec == hal.H264 && typ == 9 || t.Codec == hal.H265 && typ == 35 {
+func unwanted(t *hal.Track, k nal.Kind, unit []byte) error {
+	switch {
+	case k == nal.Delimiter:
 		return errors.New("an access unit delimiter")
-	}
-	for _, ps := range [...][]byte{t.VPS, t.SPS, t.PPS} {
-		if bytes.Equal(ps, unit) {
-			return fmt.Errorf("the NAL unit of type %d is a parameter set that the stream names", typ)
-		}
+	case k.IsSet() && nal.StandingOf(t, k, unit) == nal.Named:
+		return fmt.Errorf("the NAL unit that begins with % x is a parameter set that the stream names", unit[:min(4, len(unit))])
 	}
 	return nil
-}
-
-// kind tells slices, slices of a picture to start at, and SEI messages.
-func kind(c hal.Codec, typ int) (slice, start, sei bool) {
-	if c == hal.H264 {
-		return typ >= 1 && typ <= 5, typ == 5, typ == 6
-	}
-	return typ >= 0 && typ <= 31, typ >= 16 && typ <= 23, typ == 39
 }
 
 // obus checks a temporal unit of AV1: every OBU has its size, none is a temporal delimiter.
 func obus(b []byte) error {
 	for len(b) > 0 {
-		header := b[0]
-		head := 1 + int(header>>2&1)
+		u, ok := nal.FirstOBU(b)
 		switch {
-		case header&2 == 0:
+		case !ok:
+			return errors.New("an OBU that makes no sense, or is longer than its frame")
+		case !u.Sized:
 			return errors.New("an OBU without its size")
-		case header>>3&15 == 2:
+		case u.Kind == nal.TemporalDelimiter:
 			return errors.New("a temporal delimiter")
-		case len(b) < head:
-			return errors.New("a cut OBU")
 		}
-		size, n := binary.Uvarint(b[head:]) // leb128 is the same
-		if n <= 0 || size > uint64(len(b)-head-n) {
-			return errors.New("an OBU longer than its frame")
-		}
-		b = b[head+n+int(size):]
+		b = b[u.Len:]
 	}
 	return nil
 }

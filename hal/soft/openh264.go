@@ -4,7 +4,6 @@ package soft
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"math"
 	"runtime"
@@ -15,6 +14,7 @@ import (
 	"github.com/ebitengine/purego"
 
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/nal"
 	"github.com/millrace-video/millrace/hal/pixel"
 	"github.com/millrace-video/millrace/pool"
 )
@@ -256,15 +256,14 @@ func (c *h264Coder) collect() (coded, error) {
 	size, key := 0, false
 	sps, pps := c.track.SPS, c.track.PPS
 	for w := c.units(); w.next(); {
-		switch w.kind() {
-		case nalSPS:
+		switch k := w.kind(); {
+		case k == nal.SPS:
 			sps = w.nal
-		case nalPPS:
+		case k == nal.PPS:
 			pps = w.nal
-		case nalDelimiter:
-		default:
-			key = key || w.kind() == nalIDR
-			size += 4 + len(w.nal)
+		case k != nal.Delimiter:
+			key = key || k == nal.Key
+			size += nal.PrefixLen + len(w.nal)
 		}
 	}
 	if size == 0 {
@@ -279,22 +278,13 @@ func (c *h264Coder) collect() (coded, error) {
 	}
 	out := buf.Bytes()
 	for w := c.units(); w.next(); {
-		if k := w.kind(); k != nalSPS && k != nalPPS && k != nalDelimiter {
-			binary.BigEndian.PutUint32(out, uint32(len(w.nal)))
-			out = out[4+copy(out[4:], w.nal):]
+		if k := w.kind(); !k.IsSet() && k != nal.Delimiter {
+			out = out[nal.Put(out, w.nal):]
 		}
 	}
 	c.refresh = false
 	return coded{buf: buf, stream: c.stream, key: key}, nil
 }
-
-// The NAL unit types that matter here, of H.264's table 7-1.
-const (
-	nalIDR       = 5
-	nalSPS       = 7
-	nalPPS       = 8
-	nalDelimiter = 9
-)
 
 // units walks over the NAL units in the library's own memory.
 type units struct {
@@ -308,7 +298,7 @@ type units struct {
 
 func (c *h264Coder) units() units { return units{info: &c.info, size: c.lib.layerSize} }
 
-func (w *units) kind() byte { return w.nal[0] & 0x1F }
+func (w *units) kind() nal.Kind { return nal.KindOf(hal.H264, w.nal[0]) }
 
 func (w *units) next() bool {
 	for {

@@ -1,6 +1,6 @@
 package synth
 
-import "encoding/binary"
+import "github.com/millrace-video/millrace/hal/nal"
 
 // coder makes H.264 of a card without any library: every block is one colour, so a key frame
 // is Intra16x16 blocks of one DC level at most, and in the pictures between only the blocks
@@ -41,7 +41,6 @@ func newCoder(c Config) *coder {
 
 const (
 	keyShare    = 8
-	nalPrefix   = 4
 	leastFiller = 64
 )
 
@@ -61,7 +60,7 @@ func (e *coder) encode(frame int, forceKey bool) (size int, key bool) {
 	}
 	e.sinceKey++
 	e.slice = e.w.end()
-	size = nalPrefix + len(e.slice)
+	size = nal.PrefixLen + len(e.slice)
 	e.filler = max(0, target-size)
 	if e.filler < leastFiller {
 		e.filler = 0
@@ -75,8 +74,7 @@ func (e *coder) write(dst []byte) {
 		fill(dst[:e.filler])
 	}
 	dst = dst[e.filler:]
-	binary.BigEndian.PutUint32(dst, uint32(len(e.slice)))
-	copy(dst[nalPrefix:], e.slice)
+	nal.Put(dst, e.slice)
 }
 
 func (e *coder) keyFrame(s *scene) {
@@ -220,7 +218,7 @@ func (w *bitWriter) level(level int) {
 // least leastFiller.
 func fill(dst []byte) {
 	const pattern = "synthetic camera, filled to its rate; " // its first 16 bytes are the UUID
-	binary.BigEndian.PutUint32(dst, uint32(len(dst)-nalPrefix))
+	nal.PutLength(dst, len(dst)-nal.PrefixLen)
 	dst[4], dst[5] = nalSEI, 5 // user_data_unregistered
 	body := dst[6 : len(dst)-1]
 	size := len(body) * 255 / 256 // the payload's; written as one byte for each 255 and the rest

@@ -2,17 +2,16 @@ package pack
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"image/jpeg"
 
-	"github.com/bluenviron/mediacommon/v2/pkg/codecs/av1"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/opus"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mp4/codecs"
 
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/nal"
 )
 
 // ErrNoParameters says that a decoder would not know the pictures yet: neither the stream nor
@@ -61,20 +60,17 @@ func interEntry(t *hal.Track, key []byte) (codecs.Codec, error) { //nolint:iretu
 	if len(vps) > maxSet || len(sps) > maxSet || len(pps) > maxSet {
 		return nil, fmt.Errorf("a parameter set of more than %d bytes", maxSet)
 	}
-	complete := len(sps) > 0
+	if !nal.Complete(&hal.Track{Codec: t.Codec, VPS: vps, SPS: sps, PPS: pps}) {
+		return nil, ErrNoParameters
+	}
 	var c codecs.Codec
 	switch t.Codec { //nolint:exhaustive // those that interEntry is called for
 	case hal.H264:
-		complete = complete && len(pps) > 0
 		c = &codecs.H264{SPS: sps, PPS: pps}
 	case hal.H265:
-		complete = complete && len(pps) > 0 && len(vps) > 0
 		c = &codecs.H265{VPS: vps, SPS: sps, PPS: pps}
 	default:
 		c = &codecs.AV1{SequenceHeader: withoutSize(sps)}
-	}
-	if !complete {
-		return nil, ErrNoParameters
 	}
 	return c, nil
 }
@@ -84,69 +80,36 @@ func parameterSets(c hal.Codec, key []byte) (vps, sps, pps []byte) {
 	if c == hal.AV1 {
 		return nil, sequenceHeader(key), nil
 	}
-	for len(key) >= 4 {
-		n := int(binary.BigEndian.Uint32(key))
-		if key = key[4:]; n < 1 || n > len(key) {
-			break
-		}
-		var unit []byte
-		unit, key = key[:n], key[n:]
-		set := (*[]byte)(nil)
-		switch {
-		case c == hal.H264 && unit[0]&31 == 7, c == hal.H265 && unit[0]>>1&63 == 33:
-			set = &sps
-		case c == hal.H264 && unit[0]&31 == 8, c == hal.H265 && unit[0]>>1&63 == 34:
-			set = &pps
-		case c == hal.H265 && unit[0]>>1&63 == 32:
-			set = &vps
-		}
-		if set != nil && *set == nil {
-			*set = bytes.Clone(unit)
+	t := hal.Track{Codec: c}
+	walk := nal.Prefixed(key)
+	for u, ok := walk.Next(); ok; u, ok = walk.Next() {
+		if set := nal.Set(&t, nal.KindOf(c, u[0])); set != nil && *set == nil {
+			*set = bytes.Clone(u)
 		}
 	}
-	return vps, sps, pps
+	return t.VPS, t.SPS, t.PPS
 }
 
 // sequenceHeader finds the OBU of that type in a temporal unit and returns it with its size.
 func sequenceHeader(unit []byte) []byte {
-	for len(unit) >= 2 {
-		_, end := obu(unit)
-		if end == 0 {
+	for {
+		u, ok := nal.FirstOBU(unit)
+		switch {
+		case !ok || !u.Sized:
 			return nil
+		case u.Kind == nal.SequenceHeader:
+			return bytes.Clone(unit[:u.Len])
 		}
-		if unit[0]>>3&15 == 1 {
-			return bytes.Clone(unit[:end])
-		}
-		unit = unit[end:]
+		unit = unit[u.Len:]
 	}
-	return nil
 }
 
 // withoutSize returns an OBU as mediacommon wants it: its header says that no size follows.
-func withoutSize(unit []byte) []byte {
-	body, end := obu(unit)
-	if end == 0 {
-		return nil
+func withoutSize(obu []byte) []byte {
+	if u, ok := nal.FirstOBU(obu); ok && u.Sized {
+		return u.Unsized()
 	}
-	return append([]byte{unit[0] &^ 2}, append(bytes.Clone(unit[1:1+int(unit[0]>>2&1)]), unit[body:end]...)...)
-}
-
-// obu returns where the first OBU's payload begins and ends; 0 where that cannot be told.
-func obu(unit []byte) (body, end int) {
-	const hasExtension, hasSize = 4, 2
-	if len(unit) < 2 || unit[0]&hasSize == 0 {
-		return 0, 0
-	}
-	at := 1
-	if unit[0]&hasExtension != 0 {
-		at = 2
-	}
-	var size av1.LEB128
-	n, err := size.Unmarshal(unit[at:])
-	if err != nil || uint64(at+n)+uint64(size) > uint64(len(unit)) {
-		return 0, 0
-	}
-	return at + n, at + n + int(size)
+	return nil
 }
 
 func jpegEntry(t *hal.Track, key []byte) (codecs.Codec, error) { //nolint:ireturn // as mediacommon wants it

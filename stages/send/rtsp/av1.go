@@ -1,15 +1,12 @@
 package rtsp
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/millrace-video/millrace/hal/nal"
+)
 
 var errOBU = errors.New("temporal unit whose OBU sizes do not fit")
-
-const (
-	obuSequence  = 1
-	obuDelimiter = 2
-	obuTileList  = 8
-	obuPadding   = 15
-)
 
 // obus packetises a temporal unit of AV1 ("RTP Payload Format For AV1", v1.0.0): OBUs without
 // their sizes, each element with its length before it (W = 0), cut where a packet is full.
@@ -26,7 +23,7 @@ func (w *writer) obus(data []byte, key bool) error {
 			if n == 0 {
 				break
 			}
-			size += lebSize(n) + n
+			size += nal.LEB128Len(n) + n
 			endOff += n
 			if endOff < w.elementSize(endI) {
 				break
@@ -50,7 +47,7 @@ func (w *writer) obus(data []byte, key bool) error {
 		first = false
 		for at := 1; at < size; {
 			n := w.fits(i, off, maxPayload-at)
-			at += putLEB(p[at:], n)
+			at += nal.PutLEB128(p[at:], n)
 			w.copyElement(p[at:at+n], i, off)
 			at += n
 			if off += n; off == w.elementSize(i) {
@@ -63,7 +60,7 @@ func (w *writer) obus(data []byte, key bool) error {
 
 // splitOBUs makes two units of each OBU: its header without a size, and its content.
 func (w *writer) splitOBUs(data []byte, key bool) error {
-	if key && len(w.t.SPS) > 0 && (len(data) == 0 || data[0]>>3&15 != obuSequence) {
+	if key && len(w.t.SPS) > 0 && !beginsSequence(data) {
 		if _, err := w.splitOBU(w.t.SPS); err != nil {
 			return err
 		}
@@ -78,28 +75,26 @@ func (w *writer) splitOBUs(data []byte, key bool) error {
 	return nil
 }
 
+func beginsSequence(data []byte) bool {
+	if len(data) == 0 {
+		return false
+	}
+	kind, _ := nal.OBUHeader(data)
+	return kind == nal.SequenceHeader
+}
+
 // splitOBU takes one OBU apart and returns how long it is.
 func (w *writer) splitOBU(data []byte) (int, error) {
-	header := 1
-	if data[0]&4 != 0 {
-		header = 2
-	}
-	if len(data) < header {
+	u, ok := nal.FirstOBU(data)
+	if !ok {
 		return 0, errOBU
 	}
-	size, n := len(data)-header, 0
-	if data[0]&2 != 0 {
-		if size, n = readLEB(data[header:]); n == 0 || size < 0 || size > len(data)-header-n {
-			return 0, errOBU
-		}
-	}
-	end := header + n + size
-	switch data[0] >> 3 & 15 {
-	case obuDelimiter, obuTileList, obuPadding: // receivers must do without them
+	switch u.Kind {
+	case nal.TemporalDelimiter, nal.TileList, nal.Padding: // receivers must do without them
 	default:
-		w.units = append(w.units, data[:header], data[header+n:end])
+		w.units = append(w.units, u.Header, u.Body)
 	}
-	return end, nil
+	return u.Len, nil
 }
 
 func (w *writer) elementSize(i int) int { return len(w.units[2*i]) + len(w.units[2*i+1]) }
@@ -107,8 +102,8 @@ func (w *writer) elementSize(i int) int { return len(w.units[2*i]) + len(w.units
 // fits says how many bytes of element i from off on go into room bytes, its length included.
 func (w *writer) fits(i, off, room int) int {
 	n := w.elementSize(i) - off
-	if n+lebSize(n) > room {
-		n = room - lebSize(room)
+	if n+nal.LEB128Len(n) > room {
+		n = room - nal.LEB128Len(room)
 	}
 	return max(n, 0)
 }
@@ -124,32 +119,4 @@ func (w *writer) copyElement(dst []byte, i, off int) {
 		dst = dst[1:]
 	}
 	copy(dst, content[max(0, off-len(header)):])
-}
-
-func lebSize(n int) int {
-	size := 1
-	for n >>= 7; n > 0; n >>= 7 {
-		size++
-	}
-	return size
-}
-
-func putLEB(p []byte, n int) int {
-	size := lebSize(n)
-	for k := range size {
-		p[k] = byte(n>>(7*k)) | 0x80
-	}
-	p[size-1] &= 0x7F
-	return size
-}
-
-// readLEB returns a LEB128 value of at most 32 bits and its length, 0 where there is none.
-func readLEB(p []byte) (value, size int) {
-	for k := 0; k < len(p) && k < 5; k++ {
-		value |= int(p[k]&0x7F) << (7 * k)
-		if p[k]&0x80 == 0 {
-			return value, k + 1
-		}
-	}
-	return 0, 0
 }

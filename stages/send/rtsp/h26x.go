@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/nal"
 )
 
 var errNAL = errors.New("access unit whose NAL lengths do not fit")
@@ -20,19 +21,15 @@ func (w *writer) nalUnits(data []byte, key bool) error {
 			}
 		}
 	}
-	least := nalHeader(w.t.Codec)
-	for len(data) > 0 {
-		if len(data) < 4 {
-			return errNAL
+	least := nal.HeaderLen(w.t.Codec)
+	walk := nal.Prefixed(data)
+	for u, ok := walk.Next(); ok; u, ok = walk.Next() {
+		if len(u) > least {
+			w.units = append(w.units, u)
 		}
-		n := int(binary.BigEndian.Uint32(data))
-		if n < 0 || n > len(data)-4 {
-			return errNAL
-		}
-		if n > least {
-			w.units = append(w.units, data[4:4+n])
-		}
-		data = data[4+n:]
+	}
+	if len(walk) > 0 {
+		return errNAL
 	}
 	for rest := w.units; len(rest) > 0; {
 		n, size := fitting(rest, least)
@@ -47,14 +44,6 @@ func (w *writer) nalUnits(data []byte, key bool) error {
 		rest = rest[max(n, 1):]
 	}
 	return nil
-}
-
-// nalHeader is the length of a NAL unit's header.
-func nalHeader(c hal.Codec) int {
-	if c == hal.H265 {
-		return 2
-	}
-	return 1
 }
 
 // fitting says how many of the units go into one packet, and its size.
@@ -94,7 +83,7 @@ func (w *writer) aggregate(units [][]byte, size int, last bool) {
 
 // fragment writes a unit as FU-A packets, or for H.265 fragmentation units.
 func (w *writer) fragment(u []byte, last bool) {
-	header := nalHeader(w.t.Codec)
+	header := nal.HeaderLen(w.t.Codec)
 	body := u[header:]
 	room := maxPayload - header - 1
 	for first := true; len(body) > 0; first = false {
