@@ -50,7 +50,7 @@ func record(ctx context.Context, address string) (r recording) {
 			r.stats = rep.SourceStats()
 		}
 		switch {
-		case errors.Is(err, io.EOF):
+		case errors.Is(err, hal.ErrNoSignal) && strings.Contains(err.Error(), "RTCP BYE"):
 			return r
 		case err != nil:
 			r.err = err

@@ -3,7 +3,6 @@ package rtsp
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -159,8 +158,8 @@ func (s *Source) advance(ctx context.Context) error {
 		}
 		return fmt.Errorf("%s: %w", s.name, s.explain(because(err, s.client)))
 	}
-	if s.allEnded() {
-		return io.EOF
+	if s.allEnded() { // a camera that restarts says so too: it is tried again
+		return fmt.Errorf("%s: the camera ended the stream (RTCP BYE): %w", s.name, hal.ErrNoSignal)
 	}
 	return s.stalled(s.clock.Mono())
 }
