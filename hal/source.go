@@ -14,8 +14,8 @@ type Source interface {
 	Stream() *Stream
 	// Live says whether frames come at their own pace and cannot be held back.
 	Live() bool
-	// Read blocks until a frame is ready, returns io.EOF when the source ended cleanly, and
-	// gives up promptly when ctx is done. The caller owns one reference. Tracks come mixed, in
+	// Read blocks until a frame is ready, returns io.EOF itself, not wrapped, when the source
+	// ended cleanly and there is no more, and gives up promptly when ctx is done. The caller owns one reference. Tracks come mixed, in
 	// about the order of their DTS. Stamp.Run is the engine's; a source leaves it 0.
 	Read(ctx context.Context) (Frame, error)
 	// Close frees everything but what is still on loan, which stays valid. It ends a Read under

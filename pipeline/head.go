@@ -108,7 +108,7 @@ func (h *head) session(ctx context.Context) error {
 		lasted := time.Duration(h.ch.eng.clock.Mono() - began)
 		var stage *StageError
 		switch {
-		case ctx.Err() != nil, errors.Is(err, io.EOF):
+		case ctx.Err() != nil, ended(err):
 			better.close()
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -199,9 +199,15 @@ func (h *head) finish(err error) {
 	h.ch.tee.mark()
 }
 
+// ended says whether the source came to its end. Only io.EOF itself says so: an error that
+// wraps it is a connection that broke off, and is tried again.
+func ended(err error) bool {
+	return err == io.EOF //nolint:errorlint // see above
+}
+
 // why is the cause to show for the end of a run; empty for a mere hand-over.
 func why(err error) string {
-	if err == nil || errors.Is(err, errBetter) || errors.Is(err, errPaused) || errors.Is(err, io.EOF) {
+	if err == nil || errors.Is(err, errBetter) || errors.Is(err, errPaused) || ended(err) {
 		return ""
 	}
 	return err.Error()

@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -122,6 +123,18 @@ func (c *camera) clean2(t *testing.T) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	require.Equal(t, 1, c.open)
+}
+
+// P8: only a bare io.EOF is the end of a source; a connection that breaks off is tried again.
+func TestAConnectionThatBreaksOffIsNoEnd(t *testing.T) {
+	bubble(t, pipeline.Config{}, func(t *testing.T, r *rig) {
+		cam := &camera{script: "I", frames: 3, err: fmt.Errorf("the connection was closed: %w", io.EOF)}
+		ch := add(t, r, pipeline.Define("gate", from(cam)).Branch("disk", pipeline.Limit{}, &sink{name: "disk"}))
+		require.NoError(t, ch.Start())
+		wait(time.Minute)
+		require.NotEqual(t, pipeline.Ended, ch.State())
+		require.Greater(t, cam.opened(), 3)
+	})
 }
 
 // H5: when the source in use fails the next takes over; when a better one is back for the

@@ -31,8 +31,14 @@ type sessionError struct {
 
 func (e *sessionError) Error() string { return e.text }
 
-// Unwrap gives the decision and the cause to errors.Is and errors.As.
-func (e *sessionError) Unwrap() []error { return []error{e.decision, e.cause} }
+// Unwrap gives the decision and the cause to errors.Is and errors.As; but a connection that was
+// closed is not io.EOF, which is the clean end of a source.
+func (e *sessionError) Unwrap() []error {
+	if errors.Is(e.cause, io.EOF) {
+		return []error{e.decision}
+	}
+	return []error{e.decision, e.cause}
+}
 
 // explainer makes errors of one source fit to be shown.
 type explainer struct {
