@@ -51,7 +51,8 @@ func TestSettle(t *testing.T) {
 			if tc.named == nil {
 				require.Nil(t, changed)
 			} else {
-				require.Equal(t, tc.named, sets{changed.SPS, changed.PPS})
+				got := sets{changed.SPS, changed.PPS}
+				require.Equal(t, tc.named, got)
 			}
 		})
 	}
