@@ -46,10 +46,10 @@ torture: ## the long trials: the same tests with large counts
 	@bash .ci/packages
 	MILLRACE_TORTURE=1 $(GO) test -race -shuffle=on -count=1 -timeout 4h ./...
 
-cross: ## amd64, arm64 and armv7 without cgo, each under the size limit
+cross: ## amd64, arm64 and armv7, without cgo and with it (V4L2), each under the size limit
 	@bash .ci/cross
 
-hil: ## hardware in the loop: has its place in bench/hil, comes with V4L2
+hil: ## V4L2 against the kernel's virtual devices in a virtual machine (ARCH=arm64, RUN=REGEXP)
 	@bash .ci/hil
 
 clean: ## what was built; recordings stay
