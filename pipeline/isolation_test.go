@@ -135,13 +135,14 @@ func TestOneChannelCannotHurtAnother(t *testing.T) {
 	until("the blocked one drops its own", func() bool { return channels[7].Status().Queues[0].Dropped["full"] > 0 })
 	mark := len(readers[0].all())
 	until("the others go on", func() bool { return len(readers[0].all()) > mark+int(seconds/frameTime) })
+	failed := channels[5].Status().Sources[0].Failed
 	pulled.out.Store(false)
 	close(block)
 	for i := 5; i < 8; i++ {
 		was := len(readers[i].all())
 		until("it comes back", func() bool { return len(readers[i].all()) > was+25 && channels[i].State() == pipeline.Running })
 	}
-	require.LessOrEqual(t, channels[5].Status().Sources[0].Failed, 5)
+	require.LessOrEqual(t, channels[5].Status().Sources[0].Failed, failed+1, "it came back at the first try after its return, or the next")
 	for i := range 5 {
 		for k, s := range readers[i].all() {
 			require.Equal(t, seen{1, uint32(k), false}, s, "channel %d", i)
