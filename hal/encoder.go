@@ -42,6 +42,29 @@ type EncoderConfig struct {
 	Log     *slog.Logger
 }
 
+// WithDefaults fills in what is nil or 0 and has a default of its own.
+func (c EncoderConfig) WithDefaults() EncoderConfig {
+	if c.Quality == 0 {
+		c.Quality = 80
+	}
+	if c.Parallel == 0 {
+		c.Parallel = 1
+	}
+	if c.Arena == nil {
+		c.Arena = pool.NewArena(pool.ArenaConfig{})
+	}
+	if c.Clock == nil {
+		c.Clock = NewClock()
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Input.TimeScale == 0 {
+		c.Input.TimeScale = 90000
+	}
+	return c
+}
+
 // EncoderInfo is an encoder as its driver describes it before it is opened.
 type EncoderInfo struct {
 	Name     string        `json:"name"`

@@ -77,6 +77,20 @@ func (r *Registry) Open(ctx context.Context, rawURL string, opts Options) (Sourc
 	return src, nil
 }
 
+// Await returns nil when the device that a URL names has been plugged in, or an error where its
+// driver cannot tell or ctx is done.
+func (r *Registry) Await(ctx context.Context, rawURL string) error {
+	d, u, err := r.Lookup(rawURL)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	a, ok := d.(Awaiter)
+	if !ok {
+		return ErrUnsupported
+	}
+	return a.Await(ctx, u)
+}
+
 // Devices lists the cameras of all drivers. One driver's failure hides no other's devices: the
 // errors come joined, beside what was found.
 func (r *Registry) Devices(ctx context.Context) ([]Device, error) {

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 
 	"github.com/millrace-video/millrace/hal"
-	"github.com/millrace-video/millrace/pool"
 )
 
 // Driver offers the software encoders. The zero value is ready.
@@ -116,23 +114,8 @@ func check(o offer, cfg hal.EncoderConfig) error {
 }
 
 func withDefaults(cfg hal.EncoderConfig) hal.EncoderConfig {
-	if cfg.Quality == 0 {
-		cfg.Quality = 80
-	}
 	if cfg.Parallel == 0 || cfg.Workers == nil || cfg.Codec != hal.MJPEG {
 		cfg.Parallel = 1
 	}
-	if cfg.Arena == nil {
-		cfg.Arena = pool.NewArena(pool.ArenaConfig{})
-	}
-	if cfg.Clock == nil {
-		cfg.Clock = hal.NewClock()
-	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	if cfg.Input.TimeScale == 0 {
-		cfg.Input.TimeScale = 90000
-	}
-	return cfg
+	return cfg.WithDefaults()
 }

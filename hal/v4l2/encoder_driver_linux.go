@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/millrace-video/millrace/hal"
-	"github.com/millrace-video/millrace/pool"
 )
 
 var _ hal.EncoderDriver = Driver{}
@@ -66,7 +64,7 @@ func (e encoders) openEncoder(ctx context.Context, name string, cfg hal.EncoderC
 		return nil, errors.Join(fmt.Errorf("%w: hardware encoder %q: %s", hal.ErrNoDevice, name, there), failed)
 	}
 	m := all[i]
-	cfg = encoderDefaults(cfg)
+	cfg = cfg.WithDefaults()
 	coded, err := m.check(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", hal.ErrUnsupported, err)
@@ -109,26 +107,4 @@ func (m *m2m) check(cfg hal.EncoderConfig) (codedFormat, error) {
 		return codedFormat{}, fmt.Errorf("profile %q of %s: one of %q", cfg.Profile, cfg.Codec, profileNames(cfg.Codec))
 	}
 	return m.codecs[i], nil
-}
-
-func encoderDefaults(cfg hal.EncoderConfig) hal.EncoderConfig {
-	if cfg.Quality == 0 {
-		cfg.Quality = 80
-	}
-	if cfg.Parallel == 0 {
-		cfg.Parallel = 1
-	}
-	if cfg.Arena == nil {
-		cfg.Arena = pool.NewArena(pool.ArenaConfig{})
-	}
-	if cfg.Clock == nil {
-		cfg.Clock = hal.NewClock()
-	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	if cfg.Input.TimeScale == 0 {
-		cfg.Input.TimeScale = 90000
-	}
-	return cfg
 }

@@ -37,15 +37,7 @@ func (s *source) Check() error {
 
 // Await returns when the device has been plugged in, where its driver can tell.
 func (s *source) Await(ctx context.Context) error {
-	d, u, err := s.reg.Lookup(s.url)
-	if err != nil {
-		return err
-	}
-	a, ok := d.(hal.Awaiter)
-	if !ok {
-		return hal.ErrUnsupported
-	}
-	return a.Await(ctx, u)
+	return s.reg.Await(ctx, s.url)
 }
 
 func (s *source) Open(ctx context.Context, opts hal.Options) (hal.Source, error) {

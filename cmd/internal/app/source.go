@@ -49,15 +49,7 @@ func (c candidate) Open(ctx context.Context, opts hal.Options) (hal.Source, erro
 
 // Await returns when the device has been plugged in, where its driver can tell.
 func (c candidate) Await(ctx context.Context) error {
-	d, u, err := c.reg.Lookup(c.src.URL)
-	if err != nil {
-		return fmt.Errorf("%w: %w", hal.ErrUnsupported, err)
-	}
-	a, ok := d.(hal.Awaiter)
-	if !ok {
-		return hal.ErrUnsupported
-	}
-	return a.Await(ctx, u)
+	return c.reg.Await(ctx, c.src.URL)
 }
 
 // origin returns a channel's first stage.
