@@ -17,7 +17,7 @@ import (
 const tenMinutes = 10 * time.Minute
 
 // fillYears makes channels with so many days of ten-minute segments, files (empty) and all.
-func fillYears(t *testing.T, data string, channels, days int) []catalog.Channel {
+func fillYears(t testing.TB, data string, channels, days int) []catalog.Channel {
 	t.Helper()
 	first := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	all := make([]catalog.Channel, 0, channels)
