@@ -21,7 +21,7 @@ type Queue struct {
 	room     sync.Cond // a producer waits for room
 	ring     []hal.Frame
 	head     int // index of the oldest
-	held     int // entries, marks of an end of a run too
+	held     int // entries, marks too
 	marks    int // of them, marks
 	bytes    int
 	ready    bool  // the consumer is to take what is there
@@ -36,6 +36,8 @@ type Queue struct {
 	skipping bool   // dropping until the next key frame
 	lostIn   uint64 // tracks, as bits, that lost a frame before the next one pushed
 	lostOut  uint64 // tracks, as bits, that lost a frame before the next one popped
+	losses   *losses
+	isFull   string // what losses is told when it drops
 
 	pushed, popped uint64
 	dropped        [causes]uint64
@@ -68,6 +70,7 @@ func newQueue(name string, bound Bound, a *alarm) (*Queue, error) {
 		return nil, fmt.Errorf("queue %s: %w", name, err)
 	}
 	q := &Queue{name: name, limit: limit, alarm: a, waits: limit.Full == Wait, ring: make([]hal.Frame, min(16, ceilPow2(limit.Frames+1)))}
+	q.losses, q.isFull = &losses{}, "queue "+name+": full"
 	q.items.L, q.room.L = &q.mu, &q.mu
 	return q, nil
 }
@@ -134,6 +137,7 @@ func (q *Queue) admit(f hal.Frame) (hal.Frame, error) {
 	if bit := trackBit(f.Track); q.lostIn&bit != 0 {
 		q.lostIn &^= bit
 		f.Gap = true
+		q.losses.flow(f.Stamp.Mono)
 	}
 	q.insert(f, size)
 	return victim, nil
@@ -149,27 +153,38 @@ func (q *Queue) setWaits(waits bool) {
 // drop counts a frame that does not get in.
 func (q *Queue) drop(f hal.Frame, why Cause) hal.Frame {
 	q.dropped[why]++
-	q.lostIn |= trackBit(f.Track)
+	q.noteDrop(&q.lostIn, f, why)
 	return f
 }
 
 // dropOldest takes the oldest frame out, past marks. The caller holds mu.
 func (q *Queue) dropOldest() hal.Frame {
-	marks := 0
+	var marks [16]hal.Frame // of more in a row the latest count
+	n := 0
 	f := q.removeOldest()
 	for f.Buf.IsZero() {
-		marks++
+		marks[n%len(marks)] = f
+		n++
 		f = q.removeOldest()
 	}
-	for range marks {
+	for i := range min(n, len(marks)) {
 		q.head = (q.head - 1) & (len(q.ring) - 1)
-		q.ring[q.head] = hal.Frame{}
+		q.ring[q.head] = marks[(n-1-i)%len(marks)]
 		q.held++
 		q.marks++
 	}
 	q.dropped[DroppedFull]++
-	q.lostOut |= trackBit(f.Track)
+	q.noteDrop(&q.lostOut, f, DroppedFull)
 	return f
+}
+
+// noteDrop remembers in set that a track has lost a frame, and the first of a series as a loss.
+func (q *Queue) noteDrop(set *uint64, f hal.Frame, why Cause) {
+	bit := trackBit(f.Track)
+	if *set&bit == 0 && why <= DroppedOrphaned {
+		q.losses.note(f.Stamp.Mono, LostDropped, q.isFull)
+	}
+	*set |= bit
 }
 
 // trackBit is a track's place in a set; tracks beyond 63 share one.
@@ -229,18 +244,6 @@ func (q *Queue) wake() {
 	}
 }
 
-// mark says in the stream of frames that the source's run ended here.
-func (q *Queue) mark() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.closed {
-		return
-	}
-	q.marks++
-	q.insert(hal.Frame{}, 0)
-	q.wake()
-}
-
 // lookAt is the alarm's call: the consumer is woken where the oldest frame is old enough. It
 // returns when to look again, or 0.
 func (q *Queue) lookAt(now int64) int64 {
@@ -274,7 +277,7 @@ func (q *Queue) Pop() (hal.Frame, error) {
 }
 
 // PopBatch is Pop for as many frames as there are and dst has room for: at least one. A frame
-// without a buffer marks the end of a source's run.
+// without a buffer is a Mark.
 func (q *Queue) PopBatch(dst []hal.Frame) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -301,6 +304,7 @@ func (q *Queue) PopBatch(dst []hal.Frame) (int, error) {
 			if bit := trackBit(f.Track); q.lostOut&bit != 0 {
 				q.lostOut &^= bit
 				f.Gap = true
+				q.losses.flow(f.Stamp.Mono)
 			}
 		}
 		dst[i] = f
@@ -413,3 +417,6 @@ func (q *Queue) Stats() QueueStats {
 	}
 	return s
 }
+
+// resume has a ring read at its initial interval again.
+func (q *Queue) resume() {}
