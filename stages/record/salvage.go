@@ -74,14 +74,14 @@ func salvage(f *os.File) (Salvaged, error) {
 	switch {
 	case nothing:
 		s.Cut, s.Removed = is.Size(), true
-		return s, nil
+		return s, nil //nolint:nilerr // what cannot be played is removed
 	case err != nil:
 		return s, err
 	}
 	s = s.found(x)
 	s.Segment.Bytes = is.Size()
 	if x.Broken != nil || x.Progressive {
-		return s, nil
+		return s, nil //nolint:nilerr // what cannot be played is removed
 	}
 	s.Cut, s.Segment.Bytes = is.Size()-x.Whole, x.Whole
 	if s.Cut > 0 {
