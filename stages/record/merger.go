@@ -269,7 +269,7 @@ func (m *Merger) account(j job, one MergedFile) {
 	if j.Policy.KeepParts {
 		return
 	}
-	if err := RemoveParts(j.dir, one.Parts); err != nil {
+	if err := RemoveParts(j.dir, one); err != nil {
 		m.log.Warn("parts of a merged recording stay", "channel", j.Channel, "cause", err.Error())
 	}
 }
