@@ -96,6 +96,11 @@ type Record struct {
 	SegmentBytes     int64         // and at this size; default 1 GB
 	Ring             int64         // bytes that wait for a slow disk at most; default 64 MiB
 	FragmentDuration time.Duration // what is written at a time, and so lost where the program is killed; default 1 s
+	Sync             time.Duration // what a power cut can take; 1 ns: one fragment; −1: one file; default 5 s
+	OnCommand        bool          // wait for a command to record; default false
+	Merge            string        // of a recording that has ended: remove its parts, keep them, or off; default "remove"
+	MergeBytes       int64         // a larger recording stays in its parts; default 4 GB
+	Resume           time.Duration // after silence, new data goes on in the same file for that long; default 60 s
 }
 
 // Live says how a channel is watched.
@@ -123,8 +128,9 @@ func DefaultChannel(name string, sources ...Source) Channel {
 	return Channel{
 		Name: name, Sources: sources, Settle: 2 * time.Second, OpenTimeout: 10 * time.Second,
 		Encode: Encode{Parallel: 1},
-		Record: Record{Enabled: true, SegmentDuration: 10 * time.Minute, SegmentBytes: 1_000_000_000, FragmentDuration: time.Second, Ring: 64 << 20},
-		Live:   Live{Enabled: true, Frames: 2048, Bytes: 8 << 20, Full: pipeline.DropUntilKey},
+		Record: Record{Enabled: true, SegmentDuration: 10 * time.Minute, SegmentBytes: 1_000_000_000, FragmentDuration: time.Second, Ring: 64 << 20,
+			Sync: 5 * time.Second, Merge: "remove", MergeBytes: 4_000_000_000, Resume: time.Minute},
+		Live: Live{Enabled: true, Frames: 2048, Bytes: 8 << 20, Full: pipeline.DropUntilKey},
 	}
 }
 

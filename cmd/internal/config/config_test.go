@@ -70,7 +70,7 @@ channels:
     buffers: 6
     nice: -3
     encode: {codec: h265, bitrate: 4.5M, gop: 30, profile: main, prefer: [a, b], crop: 640x360+2+4, scale: 320x180, nice: -5}
-    record: {dir: west, segment_bytes: 64Mi, fragment_duration: 500ms, ring: 8M}
+    record: {dir: west, segment_bytes: 64Mi, fragment_duration: 500ms, ring: 8M, sync: fragment, on_command: true, merge: keep, merge_bytes: 2G, resume: 0s}
     live: {frames: 99, bytes: 1M, full: drop-oldest}
   - name: yard
     source: synth://?size=640x480
@@ -100,6 +100,7 @@ channels:
 	}, gate.Encode)
 	require.Equal(t, config.Record{
 		Enabled: true, Dir: "west", SegmentDuration: 90 * time.Minute, SegmentBytes: 64 << 20, FragmentDuration: 500 * time.Millisecond, Ring: 8_000_000,
+		Sync: 1, OnCommand: true, Merge: "keep", MergeBytes: 2_000_000_000, Resume: 0,
 	}, gate.Record)
 	require.Equal(t, config.Live{Enabled: true, Frames: 99, Bytes: 1_000_000, Full: pipeline.DropOldest}, gate.Live)
 	require.Equal(t, "/srv/rec/west", gate.Folder(c.Data))

@@ -205,8 +205,13 @@ func (d *decoder) oneOf(dst *string, allowed ...string) setter {
 }
 
 func (d *decoder) duration(dst *time.Duration, low, high time.Duration) setter {
+	return d.durationOr(dst, low, high, "")
+}
+
+// durationOr names in its errors what else is allowed.
+func (d *decoder) durationOr(dst *time.Duration, low, high time.Duration, other string) setter {
 	return func(n *node, path string) {
-		want := fmt.Sprintf("a time with its unit, such as 500ms, 90s, 10m or 1h30m, from %s to %s", short(low), short(high))
+		want := fmt.Sprintf("%sa time with its unit, such as 500ms, 90s, 10m or 1h30m, from %s to %s", other, short(low), short(high))
 		raw, ok := d.scalar(n, path, want, isText)
 		if !ok {
 			return

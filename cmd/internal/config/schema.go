@@ -272,6 +272,11 @@ func (d *decoder) record(r *Record) setter {
 			entry{"segment_bytes", d.size(&r.SegmentBytes, 1_000_000, 1_000_000_000_000)},
 			entry{"fragment_duration", d.duration(&r.FragmentDuration, 100*time.Millisecond, 10*time.Second)},
 			entry{"ring", d.size(&r.Ring, 1<<20, 2_000_000_000)},
+			entry{"sync", d.sync(&r.Sync)},
+			entry{"on_command", d.boolean(&r.OnCommand)},
+			entry{"merge", d.oneOf(&r.Merge, "remove", "keep", "off")},
+			entry{"merge_bytes", d.size(&r.MergeBytes, 1_000_000, 1_000_000_000_000)},
+			entry{"resume", d.duration(&r.Resume, 0, time.Hour)},
 		)
 	}
 }
