@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -96,7 +97,8 @@ func isFinal(err error) bool { return errors.Is(err, ErrInUse) }
 // unusable looks at an error of the database: after a fault it is let go, and the next step opens
 // it again; the second time it is taken for damaged.
 func (c *Catalog) unusable(err error) error {
-	if !isDamage(err) {
+	damaged := isDamage(err)
+	if !damaged && !isGone(err) {
 		return err
 	}
 	c.mu.Lock()
@@ -113,8 +115,20 @@ func (c *Catalog) unusable(err error) error {
 	if s == nil {
 		return err
 	}
-	c.suspect++
-	return errors.Join(err, s.abandon())
+	if damaged {
+		c.suspect++
+	}
+	return errors.Join(err, s.close())
+}
+
+// isGone says whether a file that is open lies on a disk that is another one now, or will be.
+func isGone(err error) bool {
+	for _, no := range []syscall.Errno{syscall.EROFS, syscall.EIO, syscall.ENODEV, syscall.ENXIO, syscall.ESTALE, syscall.EBADF} {
+		if errors.Is(err, no) {
+			return true
+		}
+	}
+	return false
 }
 
 // readyChannel opens a channel's journal, brings the database up to it and puts both in order
@@ -138,7 +152,7 @@ func (c *Catalog) readyChannel(s *store, ch *channel) error {
 		return errors.Join(err, j.close())
 	}
 	r := reconciler{catalog: c, ch: ch, there: there, state: now}
-	var notes []line
+	var notes []line //nolint:prealloc // settle makes it
 	if err = s.view(func(tx *bolt.Tx) error { return r.look(channelBucket(tx, ch.Name)) }); err == nil {
 		notes, err = r.settle(s)
 	}
@@ -164,7 +178,7 @@ func (c *Catalog) catchUp(s *store, ch *channel) (now state, err error) {
 			return nil
 		}
 		same = true
-		return getJSON(b, keyState, &now)
+		return getState(b, &now)
 	})
 	if err != nil || same && now.At == ch.journal.at {
 		return now, err

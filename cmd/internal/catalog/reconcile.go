@@ -39,8 +39,8 @@ func isMerged(name string) bool { return strings.HasSuffix(name, mergedEnd) }
 // fileNumber returns the number in the name of a recording, NUMBER-TIME.mp4 or
 // NUMBER-TIME.merged.mp4, and its time.
 func fileNumber(name string) (number uint64, label time.Time, ok bool) {
-	if front, ok := strings.CutSuffix(name, mergedEnd); ok {
-		name = front + ".mp4"
+	if isMerged(name) {
+		name = strings.TrimSuffix(name, mergedEnd) + ".mp4"
 	}
 	front, back, ok := strings.Cut(strings.TrimSuffix(name, ".mp4"), "-")
 	if !ok || !strings.HasSuffix(name, ".mp4") || len(front) < numberMin || len(front) > numberMax {

@@ -183,7 +183,7 @@ func (q *query) take(key, value []byte) error {
 	if i.Kind == itemGap {
 		overlaps = q.overlapsGap(q.gap(i.Gap))
 	}
-	if overlaps && !(i.Kind.isSegment() && q.gone[keyPlace(key)]) {
+	if overlaps && (i.Kind == itemGap || !q.gone[keyPlace(key)]) {
 		q.found = append(q.found, foundItem{key, i})
 	}
 	return nil
