@@ -182,7 +182,7 @@ func (f *fold) remove(place uint64, isCopy bool) error {
 	if err != nil || gone == nil || gone.Kind == itemGap {
 		return err
 	}
-	if err := f.unlinkLater(gone.Segment.File); err != nil {
+	if err = f.unlinkLater(gone.Segment.File); err != nil {
 		return err
 	}
 	if isCopy {

@@ -151,11 +151,7 @@ func (c *Catalog) readyChannel(s *store, ch *channel) error {
 	if err != nil {
 		return errors.Join(err, j.close())
 	}
-	r := reconciler{catalog: c, ch: ch, there: there, state: now}
-	var notes []line //nolint:prealloc // settle makes it
-	if err = s.view(func(tx *bolt.Tx) error { return r.look(channelBucket(tx, ch.Name)) }); err == nil {
-		notes, err = r.settle(s)
-	}
+	notes, err := c.reconcile(s, ch, there, now)
 	if err != nil {
 		return errors.Join(err, j.close())
 	}
@@ -167,6 +163,27 @@ func (c *Catalog) readyChannel(s *store, ch *channel) error {
 		c.log.Debug("catalog", "channel", ch.Name, "segments", now.Segments, "bytes", now.Bytes, "took", time.Duration(c.cfg.Clock.Mono()-began))
 	}
 	return nil
+}
+
+// reconcile puts a channel in order with its files, once in a program: later they are its own
+// recorder's, which writes to them.
+func (c *Catalog) reconcile(s *store, ch *channel, there folder, now state) (notes []line, err error) {
+	if ch.settled {
+		return nil, nil
+	}
+	r := reconciler{catalog: c, ch: ch, there: there, state: now, late: c.opened}
+	err = s.view(func(tx *bolt.Tx) error {
+		b := channelBucket(tx, ch.Name)
+		if b == nil {
+			return errDamaged
+		}
+		return r.look(b)
+	})
+	if err == nil {
+		notes, err = r.settle(s)
+	}
+	ch.settled = err == nil
+	return notes, err
 }
 
 // catchUp takes into the database what the journal has more than it; mostly that is nothing.

@@ -101,6 +101,7 @@ type reconciler struct {
 	ch      *channel
 	there   folder
 	state   state
+	late    bool // recorders are at work: files that the catalog does not know may be theirs
 
 	open    []item   // segments that were not closed
 	missing []item   // segments whose file is gone
@@ -269,7 +270,7 @@ func (r *reconciler) isNew(n uint64) bool {
 // newer takes in files that the catalog does not know: those with numbers above all others,
 // and, where the number of files was not what it should be, the rest.
 func (r *reconciler) newer() ([]line, error) {
-	if r.known == nil && !slices.ContainsFunc(r.there.files, r.isNew) {
+	if r.late || r.known == nil && !slices.ContainsFunc(r.there.files, r.isNew) {
 		return nil, nil
 	}
 	entries, err := os.ReadDir(r.ch.folder) // by name, and so by number

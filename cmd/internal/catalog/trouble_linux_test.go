@@ -55,5 +55,5 @@ func TestDatabaseThatVanishesUnderItsMapping(t *testing.T) { // R7
 		return err == nil && len(line.Segments) == 301
 	}, time.Minute, 10*time.Millisecond, "it is made anew from the journal")
 	require.NotEqual(t, before, h.dump())
-	require.Contains(t, h.logs.String(), "the catalog cannot be written")
+	require.NotContains(t, h.logs.String(), "a file that", "files of this program are its recorder's: nobody repairs them")
 }
