@@ -1,0 +1,4 @@
+package catalog
+
+// Reclaim implements record.Space.
+func (c *Catalog) Reclaim(string, int64) error { return nil }
