@@ -18,7 +18,7 @@ import (
 // merging runs a merger for a recorder, whose catalog it tells.
 func merging(t *testing.T, cfg record.Config) (*live, *record.Merger) {
 	t.Helper()
-	l := watched(t, pictures(t, false), record.Config{})
+	l := filmed(t, pictures(t, false), record.Config{})
 	m := record.NewMerger(l.book, l.clock, logTo(&l.log))
 	cfg.Catalog, cfg.Merger = l.book, m
 	l.r = record.To(l.dir, cfg)
