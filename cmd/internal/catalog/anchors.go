@@ -109,6 +109,20 @@ func (a *anchors) list() []Anchor {
 	return all
 }
 
+// near returns the latest anchor by which an instant without one can have been labelled; 0 where
+// there is none.
+func (a *anchors) near(t record.Instant) uint32 {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	best := uint32(0)
+	for id, n := range a.all {
+		if off := time.Duration(n.label(t.Mono) - t.Wall); off.Abs() < 2*time.Second {
+			best = max(best, id)
+		}
+	}
+	return best
+}
+
 // find returns the catalog's number of a program's anchor, or, where that has none yet, of
 // another of its anchors; 0 where there is none.
 func (a *anchors) find(number uint32, start string) uint32 {

@@ -61,7 +61,7 @@ func (f *fold) apply(l *line, piece uint32) error {
 		return f.put(itemKey(l.Gap.After, classGap, l.Seq), &item{Kind: itemGap, Gap: *l.Gap})
 	case lineRemoved:
 		for _, place := range l.Removed {
-			if err := f.remove(place); err != nil {
+			if err := f.remove(place, l.Kept); err != nil {
 				return err
 			}
 		}
@@ -171,27 +171,22 @@ func (f *fold) merge(l *line) error {
 // unlinkLater puts a file on the list of those that are given up.
 func (f *fold) unlinkLater(name string) error { return f.unlink.Put([]byte(name), nil) }
 
-// remove takes a segment out. Where it was the first, the account begins with the next one;
-// otherwise a gap stands in its place.
-func (f *fold) remove(place uint64) error {
-	key := itemKey(place, classCopy, 0)
+// remove takes a segment, or a merged copy, out. Where a segment was the first, the account begins
+// with the next one; otherwise a gap stands in its place.
+func (f *fold) remove(place uint64, isCopy bool) error {
+	key := itemKey(place, classFile, 0)
+	if isCopy {
+		key = itemKey(place, classCopy, 0)
+	}
 	gone, err := f.get(key)
-	if err != nil {
-		return err
-	}
-	if gone != nil {
-		if err := f.unlinkLater(gone.Segment.File); err != nil {
-			return err
-		}
-		return f.drop(key)
-	}
-	key = itemKey(place, classFile, 0)
-	gone, err = f.get(key)
 	if err != nil || gone == nil || gone.Kind == itemGap {
 		return err
 	}
 	if err := f.unlinkLater(gone.Segment.File); err != nil {
 		return err
+	}
+	if isCopy {
+		return f.drop(key)
 	}
 	first, err := f.isFirst(key)
 	if err != nil {

@@ -31,8 +31,9 @@ type Catalog struct {
 	closed   bool
 
 	trouble trouble // the worker's: what is wrong, said once
+	due     bool    // the worker's: the budget is to be looked at
 	suspect int     // the worker's: how often the database failed in a row
-	alarms  alarms
+	alarms  alarms  // the worker's
 }
 
 // channel is the catalog's side of one.
@@ -41,15 +42,16 @@ type channel struct {
 
 	folder string
 
-	pending []record.Entry // under Catalog.mu: not in the journal yet
-	notes   []line         // under Catalog.mu: as pending, of the catalog's own
-	lost    int            // under Catalog.mu: entries that found no room
-	state   state          // under Catalog.mu: as the journal has it; At as the database has it
+	pending []record.Entry  // under Catalog.mu: not in the journal yet
+	notes   []line          // under Catalog.mu: as pending, of the catalog's own
+	lost    int             // under Catalog.mu: entries that found no room
+	state   state           // under Catalog.mu: as the journal has it; At as the database has it
 	gone    map[uint64]bool // under Catalog.mu: removed, though neither journal nor database could be told yet
 
 	// The worker's own.
-	ready   bool // its journal is open, and the database has taken it in
-	begun   bool // this program has entered something
+	pinned  uint64 // under Catalog.mu: the number of the latest pin
+	ready   bool   // its journal is open, and the database has taken it in
+	begun   bool   // this program has entered something
 	journal *journal
 	ahead   []line   // in the journal, not in the database
 	from    position // where they begin
@@ -75,12 +77,11 @@ func Open(cfg Config) (*Catalog, error) {
 	for _, ch := range cfg.Channels {
 		c.channel(ch.Name, ch)
 	}
-	if err := c.ready(); err != nil {
-		if isFinal(err) {
-			return nil, err
-		}
-		c.trouble.say(c.log, "catalog", err)
+	if err := c.ready(); isFinal(err) {
+		return nil, err
 	}
+	c.rounds()
+	_ = c.step(false) //nolint:errcheck // said, and tried again by Run
 	return c, nil
 }
 

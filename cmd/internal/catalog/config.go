@@ -1,12 +1,10 @@
 package catalog
 
 import (
-	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/millrace-video/millrace/hal"
 	"github.com/millrace-video/millrace/stages/record"
@@ -19,8 +17,8 @@ type Config struct {
 	Clock    *hal.Clock
 	Logger   *slog.Logger // default: silent
 
-	// Salvage repairs a file that was open when the program ended. Default: its size is taken.
-	Salvage func(path string) (Salvaged, error)
+	// Salvage repairs a file that was open when the program ended. Default: record.Salvage.
+	Salvage func(path string) (record.Salvaged, error)
 	// Cause says why nothing is recorded of a channel now. Default: nobody knows.
 	Cause func(channel string) (record.Cause, string)
 	// Synchronised says whether the system's clock is right. Default: the kernel is asked.
@@ -38,18 +36,6 @@ type Channel struct {
 	Limits Limits
 }
 
-// Salvaged is what was found in a file that was open.
-type Salvaged struct {
-	Gone   bool          // nothing whole was in it; the file is removed
-	Length time.Duration // of its lead track; 0: not known
-	Bytes  int64
-	Cut    int64 // bytes that were cut off
-	Tracks []string
-	Start  record.Instant // where the file tells; zero: it does not
-	Boot   string         // whose Mono Start is
-	Detail string         // for a person
-}
-
 func (c Config) withDefaults() Config {
 	if c.Clock == nil {
 		c.Clock = hal.NewClock()
@@ -58,7 +44,7 @@ func (c Config) withDefaults() Config {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.Salvage == nil {
-		c.Salvage = sizeOf
+		c.Salvage = record.Salvage
 	}
 	if c.Cause == nil {
 		c.Cause = func(string) (record.Cause, string) { return record.NotRunning, "" }
@@ -70,18 +56,6 @@ func (c Config) withDefaults() Config {
 		c.BootID = bootID()
 	}
 	return c
-}
-
-// sizeOf stands in for a salvage.
-func sizeOf(path string) (Salvaged, error) {
-	info, err := os.Stat(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return Salvaged{Gone: true}, nil
-	}
-	if err != nil {
-		return Salvaged{}, err
-	}
-	return Salvaged{Bytes: info.Size()}, nil
 }
 
 // folder is where a channel's files are.

@@ -22,10 +22,10 @@ type journal struct {
 	dir     string
 	anchors *anchors
 
-	file  *os.File // the piece that grows; nil: none is open
-	at    position // its end
-	named map[uint32]bool
-	found []uint32 // every piece there is, in order
+	file  *os.File        // the piece that grows; nil: none is open
+	at    position        // its end
+	named map[uint32]bool // anchors that this piece names; true: as trusted
+	found []uint32        // every piece there is, in order
 	buf   []byte
 }
 
@@ -118,7 +118,7 @@ func (j *journal) append(lines []line) (all []line, from position, err error) {
 	j.at.Offset += int64(len(j.buf))
 	for i := range all {
 		if all[i].Kind == lineAnchor {
-			j.named[all[i].Anchor.ID] = true
+			j.named[all[i].Anchor.ID] = all[i].Anchor.Trusted
 		}
 	}
 	return all, from, nil
@@ -130,7 +130,9 @@ func (j *journal) withAnchors(lines []line) []line {
 	var named []uint32
 	for i := range lines {
 		lines[i].instants(func(t *record.Instant) {
-			if n := j.anchors.get(t.Anchor); n.ID != 0 && !j.named[n.ID] && !slices.Contains(named, n.ID) {
+			n := j.anchors.get(t.Anchor)
+			trusted, known := j.named[n.ID]
+			if n.ID != 0 && (!known || n.Trusted && !trusted) && !slices.Contains(named, n.ID) {
 				named = append(named, n.ID)
 				all = append(all, line{Kind: lineAnchor, Anchor: &n})
 			}

@@ -32,7 +32,7 @@ type line struct {
 	Kind    lineKind        `json:"kind"`
 	Segment *record.Segment `json:"segment,omitempty"`
 	Parts   []uint64        `json:"parts,omitempty"` // of merged
-	Kept    bool            `json:"kept,omitempty"`  // of merged
+	Kept    bool            `json:"kept,omitempty"`  // of merged; of removed: it is the merged file beside its parts
 	Gap     *record.Gap     `json:"gap,omitempty"`
 	Seq     uint32          `json:"seq,omitempty"`     // of a gap: which of those after one segment
 	Removed []uint64        `json:"removed,omitempty"` // places of segments

@@ -120,7 +120,7 @@ func (c *Catalog) readyChannel(s *store, ch *channel) error {
 		return errors.Join(err, j.close())
 	}
 	c.mu.Lock()
-	ch.state, ch.notes = now, append(notes, ch.notes...)
+	ch.state, ch.notes, ch.pinned = now, append(notes, ch.notes...), max(ch.pinned, now.Pins)
 	c.mu.Unlock()
 	ch.ready = true
 	if now.Born {

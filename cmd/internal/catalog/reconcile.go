@@ -178,11 +178,7 @@ func (r *reconciler) settle(s *store) ([]line, error) {
 	var notes []line
 	slices.SortFunc(r.open, func(x, y item) int { return cmp.Compare(x.Segment.Number, y.Segment.Number) })
 	for _, i := range r.open {
-		l, err := r.repair(i.Segment)
-		if err != nil {
-			return nil, err
-		}
-		notes = append(notes, l)
+		notes = append(notes, r.repair(i.Segment))
 	}
 	found, err := r.newer()
 	if err != nil {
@@ -214,25 +210,31 @@ func (r *reconciler) log(what, file string, more ...any) {
 	r.catalog.log.Warn(what, append([]any{"channel", r.ch.Name, "file", filepath.Join(r.ch.folder, file)}, more...)...)
 }
 
-// repair closes a segment that was open when the program ended.
-func (r *reconciler) repair(s record.Segment) (line, error) {
-	found, err := r.catalog.cfg.Salvage(filepath.Join(r.ch.folder, s.File))
-	if err != nil {
-		return line{}, err
+// salvage repairs a file. One that is not there has nothing whole in it.
+func (r *reconciler) salvage(file string) (record.Salvaged, error) {
+	found, err := r.catalog.cfg.Salvage(filepath.Join(r.ch.folder, file))
+	if errors.Is(err, fs.ErrNotExist) {
+		return record.Salvaged{Path: file, Removed: true}, nil
 	}
-	if found.Gone {
-		r.log("nothing could be saved of a file that was open", s.File, "detail", found.Detail)
-		return line{Kind: lineRemoved, Removed: []uint64{s.Number}, Why: "nothing whole was in it"}, nil
+	return found, err
+}
+
+// repair closes a segment that was open when the program ended. What no salvage can be made of
+// stays as the catalog knows it.
+func (r *reconciler) repair(s record.Segment) line {
+	s.EndedBy = "the program ended"
+	found, err := r.salvage(s.File)
+	switch {
+	case err != nil:
+		r.log("a file that was open cannot be repaired and stays as it is", s.File, "cause", err.Error())
+		return line{Kind: lineClosed, Segment: &s}
+	case found.Removed:
+		r.log("a file that was open is not kept", s.File, "found", found.String())
+		return line{Kind: lineRemoved, Removed: []uint64{s.Number}, Why: "nothing whole was in it"}
 	}
-	if found.Length > 0 {
-		s.Length = found.Length
-	}
-	if len(found.Tracks) > 0 {
-		s.Tracks = found.Tracks
-	}
-	s.Bytes, s.EndedBy = found.Bytes, "the program ended"
-	r.log("a file that was open is repaired", s.File, "length", s.Length, "bytes", s.Bytes, "cut", found.Cut, "detail", found.Detail)
-	return line{Kind: lineClosed, Segment: &s}, nil
+	r.log("a file that was open is repaired", s.File, "found", found.String())
+	s.Length, s.Bytes = found.Length(), found.Segment.Bytes
+	return line{Kind: lineClosed, Segment: &s}
 }
 
 // isNew says whether a file is one that the catalog does not know.
@@ -256,30 +258,35 @@ func (r *reconciler) newer() ([]line, error) {
 		if !ok || !r.isNew(n) || !e.Type().IsRegular() {
 			continue
 		}
-		found, err := r.catalog.cfg.Salvage(filepath.Join(r.ch.folder, e.Name()))
+		found, err := r.salvage(e.Name())
 		if err != nil {
-			return nil, err
-		}
-		if found.Gone {
-			r.log("a file that was new to the catalog had nothing whole in it", e.Name(), "detail", found.Detail)
+			r.log("a file that is new to the catalog is none that can be played, and is left alone", e.Name(), "cause", err.Error())
 			continue
 		}
-		s := record.Segment{
-			Number: n, Recording: n, File: e.Name(), Length: found.Length, Bytes: found.Bytes, Tracks: found.Tracks,
-			EndedBy: "found by its name", Start: r.catalog.foundAt(found, label),
+		r.log("a file that was new to the catalog", e.Name(), "found", found.String())
+		if found.Removed {
+			continue
 		}
-		r.log("a file that was new to the catalog is taken in", e.Name(), "length", s.Length, "bytes", s.Bytes, "cut", found.Cut)
+		s := found.Segment
+		s.Number, s.File, s.EndedBy = n, e.Name(), "found by its name"
+		s.Start = r.catalog.foundAt(found, label)
+		if s.Recording == 0 {
+			s.Recording = n
+		}
 		notes = append(notes, line{Kind: lineClosed, Segment: &s})
 	}
 	return notes, nil
 }
 
-// foundAt places a file that nobody entered: where it tells, by its own account, otherwise by
-// its name, which no other time compares with.
-func (c *Catalog) foundAt(found Salvaged, label time.Time) record.Instant {
-	if found.Start != (record.Instant{}) && found.Boot != "" {
-		t := found.Start
-		t.Anchor = c.anchors.name(t, found.Boot, fmt.Sprintf("%s/found/%d", found.Boot, t.Wall-t.Mono))
+// foundAt places a file that nobody entered: where it has a note, by that, otherwise by its
+// name, which no other time compares with.
+func (c *Catalog) foundAt(found record.Salvaged, label time.Time) record.Instant {
+	t := found.Segment.Start
+	if found.Noted && t != (record.Instant{}) {
+		if t.Anchor = c.anchors.near(t); t.Anchor == 0 {
+			boot := fmt.Sprintf("found/%d", (t.Wall-t.Mono)/int64(time.Minute))
+			t.Anchor = c.anchors.name(t, boot, boot)
+		}
 		return t
 	}
 	if label.IsZero() {
@@ -288,27 +295,33 @@ func (c *Catalog) foundAt(found Salvaged, label time.Time) record.Instant {
 	return record.Instant{Wall: label.UnixNano()}
 }
 
-// unlinkFiles removes files that are given up, and makes that durable.
-func unlinkFiles(s *store, ch *channel, names []string) error {
-	if len(names) == 0 {
-		return nil
-	}
+// removeFiles removes files, and makes that durable. What is not there is no error.
+func removeFiles(dir string, names []string) error {
 	removed := false
 	for _, name := range names {
 		if !isName(name) {
 			continue
 		}
-		switch err := os.Remove(filepath.Join(ch.folder, name)); {
+		switch err := os.Remove(filepath.Join(dir, name)); {
 		case err == nil:
 			removed = true
 		case !errors.Is(err, fs.ErrNotExist):
 			return err
 		}
 	}
-	if removed {
-		if err := syncDir(ch.folder); err != nil {
-			return err
-		}
+	if !removed {
+		return nil
+	}
+	return syncDir(dir)
+}
+
+// unlinkFiles removes files that are given up, and takes them off the list of those.
+func unlinkFiles(s *store, ch *channel, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	if err := removeFiles(ch.folder, names); err != nil {
+		return err
 	}
 	return s.update(func(tx *bolt.Tx) error {
 		b := channelBucket(tx, ch.Name)

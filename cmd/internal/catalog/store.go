@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -200,4 +201,18 @@ func putJSON(b *bolt.Bucket, key string, v any) error {
 		return err
 	}
 	return b.Put([]byte(key), text)
+}
+
+// oldestPiece returns the number of the oldest piece of a channel's journal that says something
+// still true; 0 where none does.
+func (s *store) oldestPiece(channel string) (piece uint32, err error) {
+	err = s.view(func(tx *bolt.Tx) error {
+		if b := channelBucket(tx, channel); b != nil {
+			if k, _ := b.Bucket([]byte(bucketPieces)).Cursor().First(); len(k) == 4 {
+				piece = binary.BigEndian.Uint32(k)
+			}
+		}
+		return nil
+	})
+	return piece, err
 }

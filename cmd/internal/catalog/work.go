@@ -86,6 +86,7 @@ func (c *Catalog) write(ch *channel) error {
 		return err
 	}
 	ch.state.ledger = account
+	c.due = c.due || slices.ContainsFunc(lines, func(l line) bool { return l.Kind == lineClosed || l.Kind == lineMerged })
 	ch.begun = ch.begun || account.Begun
 	if len(ch.ahead) == 0 {
 		ch.from = from
