@@ -140,11 +140,16 @@ func (c client) show(method, path string) error {
 }
 
 func (c client) ask(method, path string) (text []byte, err error) {
+	return c.get(method, "/v1/channels"+path)
+}
+
+// get asks for any path of the API.
+func (c client) get(method, path string) (text []byte, err error) {
 	base := c.flags.API
 	if !strings.Contains(base, "://") {
 		base = "http://" + base
 	}
-	req, err := http.NewRequestWithContext(c.console.ctx, method, strings.TrimSuffix(base, "/")+"/v1/channels"+path, nil)
+	req, err := http.NewRequestWithContext(c.console.ctx, method, strings.TrimSuffix(base, "/")+path, nil)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--api %s: HOST:PORT, such as 127.0.0.1:8080", c.flags.API)}
 	}

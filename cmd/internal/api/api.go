@@ -39,6 +39,8 @@ type Config struct {
 	Logger     *slog.Logger // default: silent
 	// ExitTimeout is how long an exit command may take. Default 10 s.
 	ExitTimeout time.Duration
+	// Storage is what was recorded. Default: nobody knows, and requests for it are refused.
+	Storage Storage
 	// Scrub hides the secrets that an answer may still have. Default: nothing is hidden.
 	Scrub func(string) string
 }
@@ -133,6 +135,8 @@ func (h *handler) routes() []route {
 		{http.MethodPost, "/v1/channels/{name}/exit", h.exit},
 		{http.MethodPost, "/v1/channels/{name}/recording/start", h.recording(true)},
 		{http.MethodPost, "/v1/channels/{name}/recording/stop", h.recording(false)},
+		{http.MethodGet, "/v1/channels/{name}/timeline", h.timeline},
+		{http.MethodGet, "/v1/disk", h.disk},
 		{http.MethodGet, "/v1/openapi.yaml", h.description},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace-video/millrace/stages/record"
@@ -30,10 +31,11 @@ type Catalog struct {
 	asks     []*ask       // for room
 	closed   bool
 
-	trouble trouble // the worker's: what is wrong, said once
+	trouble trouble // with journals and database
+	short   trouble // with the budget
 	due     bool    // the worker's: the budget is to be looked at
+	fresh   bool    // the worker's: the database was not there
 	suspect int     // the worker's: how often the database failed in a row
-	alarms  alarms  // the worker's
 }
 
 // channel is the catalog's side of one.
@@ -49,9 +51,9 @@ type channel struct {
 	gone    map[uint64]bool // under Catalog.mu: removed, though neither journal nor database could be told yet
 
 	// The worker's own.
-	pinned  uint64 // under Catalog.mu: the number of the latest pin
-	ready   bool   // its journal is open, and the database has taken it in
-	begun   bool   // this program has entered something
+	pinned  uint64      // under Catalog.mu: the number of the latest pin
+	ready   atomic.Bool // its journal is open, and the database has taken it in
+	begun   bool        // this program has entered something
 	journal *journal
 	ahead   []line   // in the journal, not in the database
 	from    position // where they begin
@@ -67,22 +69,23 @@ const (
 // known is taken in, what is known and not there goes. A disk that cannot be used now is no
 // error: the catalog says so and tries again. ErrInUse is.
 func Open(cfg Config) (*Catalog, error) {
-	cfg = cfg.withDefaults()
-	now := cfg.Clock.Mono()
-	at := record.Instant{Wall: cfg.Clock.Wall(now).UnixNano(), Mono: now, Anchor: cfg.Clock.Anchor().Number}
-	c := &Catalog{
-		cfg: cfg, log: cfg.Logger, anchors: newAnchors(), wake: make(chan struct{}, 1), channels: map[string]*channel{},
-		started: at, start: fmt.Sprintf("%s/%d", cfg.BootID, now),
-	}
-	for _, ch := range cfg.Channels {
-		c.channel(ch.Name, ch)
-	}
+	c := newCatalog(cfg.withDefaults())
 	if err := c.ready(); isFinal(err) {
 		return nil, err
 	}
 	c.rounds()
 	_ = c.step(false) //nolint:errcheck // said, and tried again by Run
 	return c, nil
+}
+
+func newCatalog(cfg Config) *Catalog {
+	c := &Catalog{cfg: cfg, log: cfg.Logger, anchors: newAnchors(), wake: make(chan struct{}, 1), channels: map[string]*channel{}}
+	c.started = c.present()
+	c.start = fmt.Sprintf("%s/%d", cfg.BootID, c.started.Mono)
+	for _, ch := range cfg.Channels {
+		c.channel(ch.Name, ch)
+	}
+	return c
 }
 
 // channel returns a channel, made where it is not there. The caller holds mu, or is alone.

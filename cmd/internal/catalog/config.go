@@ -27,6 +27,8 @@ type Config struct {
 	BootID string
 
 	Budget
+
+	progress func(string) // of a rebuild
 }
 
 // Channel is one whose recordings the catalog keeps account of.

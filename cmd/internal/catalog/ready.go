@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -26,9 +27,13 @@ func (c *Catalog) ready() error {
 		c.mu.Unlock()
 	}
 	var errs []error
+	c.foresee(order)
 	for _, ch := range order {
-		if ch.ready {
+		if ch.ready.Load() {
 			continue
+		}
+		if c.cfg.progress != nil {
+			c.cfg.progress("channel " + ch.Name + ": " + ch.folder)
 		}
 		if err := c.readyChannel(s, ch); err != nil {
 			errs = append(errs, fmt.Errorf("channel %s: %w", ch.Name, err))
@@ -37,11 +42,30 @@ func (c *Catalog) ready() error {
 	return c.unusable(errors.Join(errs...))
 }
 
+// foresee makes known what all journals say of anchors, where the database is new.
+func (c *Catalog) foresee(order []*channel) {
+	if !c.fresh {
+		return
+	}
+	c.fresh = false
+	for _, ch := range order {
+		there, err := list(ch.folder)
+		if err == nil {
+			err = c.readAnchors(ch, there)
+		}
+		if err != nil {
+			c.log.Warn("a journal cannot be read", "channel", ch.Name, "cause", err.Error())
+		}
+	}
+}
+
 // open opens the database. A damaged one is set aside: the journals make another.
 func (c *Catalog) open() (*store, error) {
 	if err := os.MkdirAll(c.cfg.Data, dirMode); err != nil {
 		return nil, err
 	}
+	_, err := os.Stat(c.path())
+	c.fresh = errors.Is(err, fs.ErrNotExist)
 	s, err := openStore(c.path())
 	if err == nil {
 		err = s.view(c.loadAnchors)
@@ -59,6 +83,7 @@ func (c *Catalog) open() (*store, error) {
 		return nil, err
 	}
 	c.log.Error("the catalog is damaged and set aside; it is made anew from the journals and files", "cause", cause, "aside", aside)
+	c.fresh = true
 	return openStore(c.path())
 }
 
@@ -82,7 +107,8 @@ func (c *Catalog) unusable(err error) error {
 		if ch.journal != nil {
 			err = errors.Join(err, ch.journal.close())
 		}
-		ch.ready, ch.ahead, ch.from = false, nil, position{}
+		ch.ahead, ch.from = nil, position{}
+		ch.ready.Store(false)
 	}
 	if s == nil {
 		return err
@@ -122,7 +148,7 @@ func (c *Catalog) readyChannel(s *store, ch *channel) error {
 	c.mu.Lock()
 	ch.state, ch.notes, ch.pinned = now, append(notes, ch.notes...), max(ch.pinned, now.Pins)
 	c.mu.Unlock()
-	ch.ready = true
+	ch.ready.Store(true)
 	if now.Born {
 		c.log.Debug("catalog", "channel", ch.Name, "segments", now.Segments, "bytes", now.Bytes, "took", time.Duration(c.cfg.Clock.Mono()-began))
 	}
@@ -163,22 +189,37 @@ func (c *Catalog) closeFiles(err error) error {
 func joinClose(err error, s *store) error { return errors.Join(err, s.close()) }
 
 // trouble says once what is wrong, and once that it is over.
-type trouble struct{ last string }
+type trouble struct {
+	mu   sync.Mutex
+	kind string
+	text string
+}
 
-func (t *trouble) say(log *slog.Logger, what string, err error) {
-	text := ""
-	if err != nil {
-		text = kind(err)
+// now is what is wrong; empty: nothing.
+func (t *trouble) now() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.text
+}
+
+// turn takes in what is wrong, and says whether that is another thing than before.
+func (t *trouble) turn(kind, text string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	news := kind != t.kind
+	t.kind, t.text = kind, text
+	return news
+}
+
+func (t *trouble) say(log *slog.Logger, err error) {
+	switch {
+	case err == nil:
+		if t.turn("", "") {
+			log.Info("the catalog is written again")
+		}
+	case t.turn(kind(err), err.Error()):
+		log.Error("the catalog cannot be written; what is entered is kept and tried again", "cause", err.Error())
 	}
-	if text == t.last {
-		return
-	}
-	t.last = text
-	if err == nil {
-		log.Info(what + " is written again")
-		return
-	}
-	log.Error(what+" cannot be written; what is entered is kept and tried again", "cause", err.Error())
 }
 
 // kind is what of an error stays the same from one try to the next.

@@ -3,8 +3,7 @@ package catalog
 import (
 	"errors"
 	"fmt"
-	"log/slog"
-	"slices"
+	"strings"
 	"time"
 )
 
@@ -53,7 +52,7 @@ const mostRounds = 64
 func (c *Catalog) makeRoom(order []*channel, asks []*ask) {
 	for _, a := range asks {
 		freed, short, err := c.hold(order, a.dir, a.bytes)
-		c.alarms.say(c.log, short, err)
+		c.alarm(short, err)
 		switch {
 		case err != nil && !freed:
 			a.err = err
@@ -64,7 +63,7 @@ func (c *Catalog) makeRoom(order []*channel, asks []*ask) {
 	if c.due && len(asks) == 0 {
 		c.due = false
 		_, short, err := c.hold(order, "", 0)
-		c.alarms.say(c.log, short, err)
+		c.alarm(short, err)
 	}
 }
 
@@ -132,7 +131,7 @@ func (c *Catalog) giveUp(order []*channel, gone []Sacrifice) error {
 			return errors.Join(told, err)
 		}
 	}
-	c.trouble.say(c.log, "catalog", told)
+	c.trouble.say(c.log, told)
 	return nil
 }
 
@@ -152,37 +151,30 @@ func (c *Catalog) unlink(ch *channel, names []string, told bool) error {
 	return err
 }
 
-// alarms tells once what limits cannot be held.
-type alarms struct {
-	now string
-}
-
-func (a *alarms) say(log *slog.Logger, short []Shortage, err error) {
-	text := ""
+// alarm tells once what limits cannot be held, and once that they are again.
+func (c *Catalog) alarm(short []Shortage, err error) {
+	what, kinds := make([]string, 0, len(short)), make([]string, 0, len(short))
 	for _, s := range short {
-		text += fmt.Sprintf("%s of %s cannot be held: %d bytes too many, and nothing is left to give up; ", s.Why, s.Where, s.Bytes)
-	}
-	kinds := make([]string, 0, len(short))
-	for _, s := range short {
+		what = append(what, s.String())
 		kinds = append(kinds, string(s.Why)+" "+s.Where)
 	}
-	slices.Sort(kinds)
-	state := fmt.Sprint(kinds)
+	text, state := strings.Join(what, "; "), strings.Join(kinds, ", ")
 	if err != nil {
 		text, state = err.Error(), kind(err)
 	}
-	if len(short) == 0 && err == nil {
-		state = ""
-	}
-	if state == a.now {
+	if !c.short.turn(state, text) {
 		return
 	}
-	a.now = state
 	if state == "" {
-		log.Info("the disk budget is held again")
+		c.log.Info("the disk budget is held again")
 		return
 	}
-	log.Error("the disk budget cannot be held", "cause", text)
+	c.log.Error("the disk budget cannot be held", "cause", text)
+}
+
+// String is for a person.
+func (s Shortage) String() string {
+	return fmt.Sprintf("%s of %s: %d bytes too many, and nothing is left to give up", s.Why, s.Where, s.Bytes)
 }
 
 // rounds is what is done from time to time: the clock is looked at, and the budget held.

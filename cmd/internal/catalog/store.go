@@ -84,7 +84,7 @@ func openStore(path string) (*store, error) {
 	case err != nil:
 		return nil, fmt.Errorf("open the catalog %s: %w", path, err)
 	}
-	if err := s.update(prepare); err != nil {
+	if err := s.prepared(); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), s.close())
 	}
 	return s, nil
@@ -95,6 +95,20 @@ func ignoreClosed(err error) error {
 		return nil
 	}
 	return err
+}
+
+// prepared looks whether a database has what it needs, and gives it to a new one.
+func (s *store) prepared() error {
+	old := false
+	err := s.view(func(tx *bolt.Tx) error {
+		meta := tx.Bucket([]byte(bucketMeta))
+		old = meta != nil && string(meta.Get([]byte(keyLayout))) == layout
+		return nil
+	})
+	if err != nil || old {
+		return err
+	}
+	return s.update(prepare)
 }
 
 // prepare makes what a new database needs, and looks whether an old one is of this layout.

@@ -57,7 +57,7 @@ func (c *Catalog) view(s *store, order []*channel, dir string, want int64) (View
 	boots := c.anchors.boots()
 	err := s.view(func(tx *bolt.Tx) error {
 		for _, ch := range order {
-			if !ch.ready {
+			if !ch.ready.Load() {
 				continue
 			}
 			disk, err := v.diskOf(ch.folder, &devices, c.cfg.Budget)

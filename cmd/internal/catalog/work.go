@@ -29,7 +29,7 @@ func (c *Catalog) step(final bool) error {
 		}
 		err = errors.Join(append(errs, c.commit(order))...)
 	}
-	c.trouble.say(c.log, "catalog", err)
+	c.trouble.say(c.log, err)
 	if !final {
 		c.makeRoom(order, asks)
 	}
@@ -58,7 +58,7 @@ func (c *Catalog) begin() record.Instant {
 
 // write takes what waits for a channel into its journal.
 func (c *Catalog) write(ch *channel) error {
-	if !ch.ready {
+	if !ch.ready.Load() {
 		return nil
 	}
 	c.mu.Lock()
@@ -131,7 +131,7 @@ const maxAhead = 4096
 func (c *Catalog) commit(order []*channel) error {
 	var late []*channel
 	for _, ch := range order {
-		if ch.ready && len(ch.ahead) > 0 {
+		if ch.ready.Load() && len(ch.ahead) > 0 {
 			late = append(late, ch)
 		}
 	}

@@ -17,6 +17,7 @@ type Config struct {
 	Log    Log
 	RTSP   RTSP
 	Engine Engine
+	Disk   Disk
 
 	// Channels are the cameras. A file names at least one.
 	Channels []Channel
@@ -45,6 +46,12 @@ type Engine struct {
 	Replay      int64         // bytes since the last key frame kept for who starts watching; default 2 MiB
 	InitTimeout time.Duration // for opening one stage; default 10 s
 	ExitTimeout time.Duration // for the ordered exit of everything; default 10 s
+}
+
+// Disk is the budget of all recordings.
+type Disk struct {
+	MaxBytes int64 // of all channels; default 0: no limit
+	MinFree  int64 // of each file system with recordings; default 0: 5 % of it, at most 10 GB
 }
 
 // Channel is one camera.
@@ -101,6 +108,9 @@ type Record struct {
 	Merge            string        // of a recording that has ended: remove its parts, keep them, or off; default "remove"
 	MergeBytes       int64         // a larger recording stays in its parts; default 4 GB
 	Resume           time.Duration // after silence, new data goes on in the same file for that long; default 60 s
+	Keep             time.Duration // what is older goes; default 0: as long as there is room
+	MaxBytes         int64         // of the channel; default 0: no limit
+	KeepEvents       time.Duration // what an event pinned goes last for that long; default 30 days
 }
 
 // Live says how a channel is watched.
@@ -110,6 +120,8 @@ type Live struct {
 	Bytes   int64           // of them; default 8 MiB
 	Full    pipeline.Policy // what happens then; default drop-until-key
 }
+
+const day = 24 * time.Hour
 
 // Default returns the configuration that holds where nothing else is said. It has no channel.
 func Default() Config {
@@ -129,7 +141,7 @@ func DefaultChannel(name string, sources ...Source) Channel {
 		Name: name, Sources: sources, Settle: 2 * time.Second, OpenTimeout: 10 * time.Second,
 		Encode: Encode{Parallel: 1},
 		Record: Record{Enabled: true, SegmentDuration: 10 * time.Minute, SegmentBytes: 1_000_000_000, FragmentDuration: time.Second, Ring: 64 << 20,
-			Sync: 5 * time.Second, Merge: "remove", MergeBytes: 4_000_000_000, Resume: time.Minute},
+			Sync: 5 * time.Second, Merge: "remove", MergeBytes: 4_000_000_000, Resume: time.Minute, KeepEvents: 30 * day},
 		Live: Live{Enabled: true, Frames: 2048, Bytes: 8 << 20, Full: pipeline.DropUntilKey},
 	}
 }

@@ -56,6 +56,7 @@ listen: 127.0.0.1:9090
 log: {level: debug, format: json}
 rtsp: {enabled: true, listen: "0.0.0.0:554", udp: "0.0.0.0:6000", max_readers: 8, drop_after: 3s}
 engine: {workers: 500, replay: 1Mi, init_timeout: 3s, exit_timeout: 4s}
+disk: {max_bytes: 2T, min_free: 20G}
 defaults:
   settle: 5s
   record: {segment_duration: 1h30m}
@@ -70,7 +71,7 @@ channels:
     buffers: 6
     nice: -3
     encode: {codec: h265, bitrate: 4.5M, gop: 30, profile: main, prefer: [a, b], crop: 640x360+2+4, scale: 320x180, nice: -5}
-    record: {dir: west, segment_bytes: 64Mi, fragment_duration: 500ms, ring: 8M, sync: fragment, on_command: true, merge: keep, merge_bytes: 2G, resume: 0s}
+    record: {dir: west, segment_bytes: 64Mi, fragment_duration: 500ms, ring: 8M, sync: fragment, on_command: true, merge: keep, merge_bytes: 2G, resume: 0s, keep: 7d, max_bytes: 50G, keep_events: 30d12h}
     live: {frames: 99, bytes: 1M, full: drop-oldest}
   - name: yard
     source: synth://?size=640x480
@@ -85,6 +86,7 @@ channels:
 	require.Equal(t, config.Log{Level: "debug", Format: "json"}, c.Log)
 	require.Equal(t, config.RTSP{Enabled: true, Listen: "0.0.0.0:554", UDP: "0.0.0.0:6000", MaxReaders: 8, DropAfter: 3 * time.Second}, c.RTSP)
 	require.Equal(t, config.Engine{Workers: 500, Replay: 1 << 20, InitTimeout: 3 * time.Second, ExitTimeout: 4 * time.Second}, c.Engine)
+	require.Equal(t, config.Disk{MaxBytes: 2e12, MinFree: 20e9}, c.Disk)
 
 	gate := c.Channels[0]
 	require.Equal(t, []config.Source{
@@ -101,6 +103,7 @@ channels:
 	require.Equal(t, config.Record{
 		Enabled: true, Dir: "west", SegmentDuration: 90 * time.Minute, SegmentBytes: 64 << 20, FragmentDuration: 500 * time.Millisecond, Ring: 8_000_000,
 		Sync: 1, OnCommand: true, Merge: "keep", MergeBytes: 2_000_000_000, Resume: 0,
+		Keep: 7 * 24 * time.Hour, MaxBytes: 50e9, KeepEvents: (30*24 + 12) * time.Hour,
 	}, gate.Record)
 	require.Equal(t, config.Live{Enabled: true, Frames: 99, Bytes: 1_000_000, Full: pipeline.DropOldest}, gate.Live)
 	require.Equal(t, "/srv/rec/west", gate.Folder(c.Data))

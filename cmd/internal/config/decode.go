@@ -211,12 +211,16 @@ func (d *decoder) duration(dst *time.Duration, low, high time.Duration) setter {
 // durationOr names in its errors what else is allowed.
 func (d *decoder) durationOr(dst *time.Duration, low, high time.Duration, other string) setter {
 	return func(n *node, path string) {
-		want := fmt.Sprintf("%sa time with its unit, such as 500ms, 90s, 10m or 1h30m, from %s to %s", other, short(low), short(high))
+		such := "500ms, 90s, 10m or 1h30m"
+		if high > 7*day {
+			such = "90m, 12h, 7d or 1d12h"
+		}
+		want := fmt.Sprintf("%sa time with its unit, such as %s, from %s to %s", other, such, short(low), short(high))
 		raw, ok := d.scalar(n, path, want, isText)
 		if !ok {
 			return
 		}
-		v, err := time.ParseDuration(raw)
+		v, err := parseDuration(raw)
 		if err != nil || v < low || v > high {
 			d.wrong(n, path, "is %q: %s", d.show(raw), want)
 			return
@@ -225,8 +229,28 @@ func (d *decoder) durationOr(dst *time.Duration, low, high time.Duration, other 
 	}
 }
 
+// parseDuration is time.ParseDuration with whole days before the rest, as in 7d or 1d12h.
+func parseDuration(text string) (time.Duration, error) {
+	front, rest, ok := strings.Cut(text, "d")
+	if !ok {
+		return time.ParseDuration(text)
+	}
+	days, err := strconv.ParseUint(front, 10, 16)
+	if err != nil || rest == "" {
+		return time.Duration(days) * day, err
+	}
+	if strings.Trim(rest[:1], "0123456789") != "" {
+		return 0, strconv.ErrSyntax
+	}
+	v, err := time.ParseDuration(rest)
+	return time.Duration(days)*day + v, err
+}
+
 // short is a duration without the zeros at its end.
 func short(t time.Duration) string {
+	if t >= 7*day && t%day == 0 {
+		return strconv.Itoa(int(t/day)) + "d"
+	}
 	s := t.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")

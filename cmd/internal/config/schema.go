@@ -35,6 +35,12 @@ func (d *decoder) root(n *node, c *Config) {
 			)
 		}},
 		{"engine", d.engine(&c.Engine)},
+		{"disk", func(n *node, path string) {
+			d.fields(n, path,
+				entry{"max_bytes", d.size(&c.Disk.MaxBytes, 100_000_000, 1_000_000_000_000_000)},
+				entry{"min_free", d.size(&c.Disk.MinFree, 1_000_000, 1_000_000_000_000_000)},
+			)
+		}},
 		{"defaults", func(n *node, _ string) { defaults = n }},
 		{"channels", func(n *node, _ string) { channels = n }},
 	}...)
@@ -272,6 +278,9 @@ func (d *decoder) record(r *Record) setter {
 			entry{"segment_bytes", d.size(&r.SegmentBytes, 1_000_000, 1_000_000_000_000)},
 			entry{"fragment_duration", d.duration(&r.FragmentDuration, 100*time.Millisecond, 10*time.Second)},
 			entry{"ring", d.size(&r.Ring, 1<<20, 2_000_000_000)},
+			entry{"keep", d.duration(&r.Keep, time.Minute, 3660*day)},
+			entry{"max_bytes", d.size(&r.MaxBytes, 10_000_000, 1_000_000_000_000_000)},
+			entry{"keep_events", d.duration(&r.KeepEvents, time.Minute, 3660*day)},
 			entry{"sync", d.sync(&r.Sync)},
 			entry{"on_command", d.boolean(&r.OnCommand)},
 			entry{"merge", d.oneOf(&r.Merge, "remove", "keep", "off")},
