@@ -90,12 +90,14 @@ type Size struct{ Width, Height int }
 
 // Record says what of a channel goes to disk.
 type Record struct {
-	Enabled          bool          // default true
-	Dir              string        // default: the channel's name, in the data folder
-	SegmentDuration  time.Duration // a file is cut at the next key frame; default 10 min
-	SegmentBytes     int64         // and at this size; default 1 GB
-	Ring             int64         // bytes that wait for a slow disk at most; default 64 MiB
-	FragmentDuration time.Duration // what is written at a time, and so lost where the program is killed; default 1 s
+	Enabled          bool            // default true
+	Dir              string          // default: the channel's name, in the data folder
+	SegmentDuration  time.Duration   // a file is cut at the next key frame; default 10 min
+	SegmentBytes     int64           // and at this size; default 1 GB
+	Ring             int64           // bytes that wait for a slow disk at most; default 64 MiB
+	Growth           pipeline.Growth // of the ring; it starts at 1 MiB
+	Read             pipeline.Pace   // of the ring's reader
+	FragmentDuration time.Duration   // what is written at a time, and so lost where the program is killed; default 1 s
 }
 
 // Live says how a channel is watched.
@@ -123,7 +125,7 @@ func DefaultChannel(name string, sources ...Source) Channel {
 	return Channel{
 		Name: name, Sources: sources, Settle: 2 * time.Second, OpenTimeout: 10 * time.Second,
 		Encode: Encode{Parallel: 1},
-		Record: Record{Enabled: true, SegmentDuration: 10 * time.Minute, SegmentBytes: 1_000_000_000, FragmentDuration: time.Second, Ring: 64 << 20},
+		Record: Record{Enabled: true, SegmentDuration: 10 * time.Minute, SegmentBytes: 1_000_000_000, FragmentDuration: time.Second, Ring: 64 << 20, Growth: pipeline.Growth{Start: 1 << 20}},
 		Live:   Live{Enabled: true, Frames: 2048, Bytes: 8 << 20, Full: pipeline.DropUntilKey},
 	}
 }
