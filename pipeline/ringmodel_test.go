@@ -18,7 +18,6 @@ import (
 type ringModel struct {
 	limit    pipeline.Limit
 	capacity int
-	grown    uint64
 	held     []modelled
 	ready    bool // the consumer may take what is there
 	skipping bool
