@@ -175,7 +175,7 @@ func (s *Source) units(tr *track) (n int, key bool, why string) {
 	switch {
 	case bad >= 0:
 		return 0, false, fmt.Sprintf("a NAL unit passes the end at byte %d of %d", bad, len(unit))
-	case !there && changed == nil && n > 0:
+	case !there && changed == nil && (n > 0 || len(unit) == 0):
 		why = "it has no picture"
 	case !there:
 		why = onlySets
