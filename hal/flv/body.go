@@ -77,7 +77,7 @@ func (b *body) read(ctx context.Context, p []byte) (int, error) {
 			return 0, err
 		}
 		if !ready || b.r == b.w && len(p) < blockSize/4 {
-			if err := b.fill(ctx); err != nil {
+			if err = b.fill(ctx); err != nil {
 				return 0, err
 			}
 			continue

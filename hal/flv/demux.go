@@ -18,15 +18,19 @@ const (
 	maxGarbage = 1 << 20
 	// maxExtra bounds what a file header may have behind it.
 	maxExtra = 4 << 10
-	// piece is how much memory is taken before the bytes that belong into it have come.
+	// piece is how much memory is taken before the bytes that belong into it have come. A download
+	// takes a frame's at once, because only an empty frame's memory can be waited for.
 	piece = 1 << 20
+	// largest is the largest tag.
+	largest = 1 << 24
 )
 
 // demuxer takes FLV apart, step by step: a step that its context ends is gone on with by the next.
 type demuxer struct {
 	in   *body
 	out  taker
-	wait func(ctx context.Context, cause error) error // for memory
+	wait func(ctx context.Context, cause error) error // for memory; nil where the stream does not wait
+	most int                                          // bytes of memory to take at once
 
 	state state
 	head  [32]byte // of what is at hand, have bytes of it
@@ -36,6 +40,7 @@ type demuxer struct {
 	tag  tag
 	info bodyHead
 	rest int    // bytes of the tag's body to come
+	lead []byte // what goes before them
 	room []byte // memory for the next of them
 
 	build  *pool.Builder
@@ -45,9 +50,9 @@ type demuxer struct {
 
 // taker takes what the demuxer finds.
 type taker interface {
-	// begin says how a frame's body is to be read: straight into the builder, behind what begin
-	// wrote there, or beside it. Where it is not wanted at all nothing of it is kept.
-	begin(t *tag, h *bodyHead) placement
+	// begin says how a frame's body is to be read: straight into the builder, behind what is to stand
+	// before it there, or beside it. Where it is not wanted at all nothing of it is kept.
+	begin(t *tag, h *bodyHead) (where placement, before []byte)
 	// frame is called when the body of a frame is there; beside is nil where it is in the builder.
 	frame(t *tag, h *bodyHead, beside []byte)
 	// config takes a sequence header.
@@ -217,7 +222,9 @@ func (d *demuxer) pass() {
 func (d *demuxer) begin() {
 	d.build.Discard()
 	d.beside = d.beside[:0]
-	switch d.out.begin(&d.tag, &d.info) {
+	where, lead := d.out.begin(&d.tag, &d.info)
+	d.lead = lead
+	switch where {
 	case inBuilder:
 		d.enter(inBuild)
 	case besideIt:
@@ -232,11 +239,11 @@ func (d *demuxer) begin() {
 func (d *demuxer) fill(ctx context.Context) error {
 	for d.rest > 0 {
 		if len(d.room) == 0 {
-			space, err := d.build.Grow(min(d.rest, piece))
+			space, err := d.grow(ctx, len(d.lead)+min(d.rest, d.most))
 			if err != nil {
-				return d.noRoom(ctx, err)
+				return d.noRoom(err)
 			}
-			d.room = space
+			d.room, d.lead = space[copy(space, d.lead):], nil
 		}
 		n, err := d.in.read(ctx, d.room)
 		d.room, d.rest = d.room[n:], d.rest-n
@@ -249,9 +256,22 @@ func (d *demuxer) fill(ctx context.Context) error {
 	return nil
 }
 
-// noRoom waits for memory where the stream can wait, or lets the frame go.
-func (d *demuxer) noRoom(ctx context.Context, cause error) error {
-	if err := d.wait(ctx, cause); !errors.Is(err, pool.ErrArenaFull) {
+// grow makes the open frame n bytes longer, and waits for memory where the stream can wait.
+func (d *demuxer) grow(ctx context.Context, n int) ([]byte, error) {
+	for {
+		space, err := d.build.Grow(n)
+		if err == nil || d.wait == nil {
+			return space, err
+		}
+		if err := d.wait(ctx, err); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// noRoom lets a frame go that there is no memory for.
+func (d *demuxer) noRoom(err error) error {
+	if !errors.Is(err, pool.ErrArenaFull) {
 		return err
 	}
 	d.out.full(&d.tag)

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/flv/flvtest"
 	"github.com/millrace-video/millrace/hal/haltest"
 )
 
@@ -19,7 +20,7 @@ func TestWhatIsSentIsWhatIsRead(t *testing.T) {
 		"AV1":           tinyAV1,
 		"AAC":           tone + aac,
 	} {
-		for _, way := range []string{legacy, enhanced, timeless} {
+		for _, way := range []string{flvtest.Legacy, flvtest.Enhanced, flvtest.Timeless} {
 			for framing, answer := range map[string]func([]byte) []byte{
 				"closing":  closing,
 				"download": download,
@@ -27,7 +28,7 @@ func TestWhatIsSentIsWhatIsRead(t *testing.T) {
 			} {
 				t.Run(name+" "+way+" "+framing, func(t *testing.T) {
 					c := clip(t, args)
-					s := open(t, driver(answer(film(t, c, way))), url, hal.Options{})
+					s := open(t, driver(answer(film(t, c, way))), address, hal.Options{})
 					require.Equal(t, framing != "download", s.Live())
 					frames, streams, err := all(t, s)
 					if framing == "download" {
@@ -40,7 +41,7 @@ func TestWhatIsSentIsWhatIsRead(t *testing.T) {
 					for _, track := range streams[0].Tracks {
 						require.NoError(t, haltest.Track(track))
 					}
-					require.Equal(t, len(c.Units), len(frames))
+					require.Len(t, frames, len(c.Units))
 					for i, f := range frames {
 						u := c.Units[i]
 						require.Equal(t, u.Track, f.Track)

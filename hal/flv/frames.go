@@ -20,14 +20,14 @@ func (s *Source) whose(t *tag) *track {
 }
 
 // begin implements taker.
-func (s *Source) begin(t *tag, h *bodyHead) placement {
+func (s *Source) begin(t *tag, h *bodyHead) (where placement, before []byte) {
 	tr := s.whose(t)
 	switch {
 	case h.use == useUnknown:
 		s.unknown(tr, h.name)
-		return nowhere
+		return nowhere, nil
 	case h.use != useFrame:
-		return nowhere
+		return nowhere, nil
 	}
 	if tr.use(h) {
 		s.changed(tr)
@@ -36,24 +36,22 @@ func (s *Source) begin(t *tag, h *bodyHead) placement {
 	switch {
 	case t.kind == tagAudio && (!tr.complete() || !s.soundDue()):
 		s.drop(tr)
-		return nowhere
+		return nowhere, nil
 	case tr.Codec != hal.H264 && tr.Codec != hal.H265:
-		return inBuilder
+		return inBuilder, nil
 	case tr.config.LengthSize != nal.PrefixLen:
-		return besideIt
+		return besideIt, nil
 	}
-	return s.extra(t, h)
+	return inBuilder, s.extra(h)
 }
 
-// extra puts the parameter sets before a key frame that no frame of the stream carries.
-func (s *Source) extra(t *tag, h *bodyHead) placement {
-	if sets := s.pictures.config.Extra; h.key && len(sets) > 0 {
-		if err := s.demux.build.Append(sets); err != nil {
-			s.full(t)
-			return nowhere
-		}
+// extra returns the parameter sets that go before a key frame, because no frame of the stream carries
+// them.
+func (s *Source) extra(h *bodyHead) []byte {
+	if h.key {
+		return s.pictures.config.Extra
 	}
-	return inBuilder
+	return nil
 }
 
 // beside returns the other track.
@@ -153,15 +151,13 @@ func (s *Source) frame(t *tag, h *bodyHead, beside []byte) {
 
 // widen writes a frame with lengths of another size into the builder.
 func (s *Source) widen(t *tag, h *bodyHead, body []byte) bool {
-	if s.extra(t, h) == nowhere {
-		return false
-	}
-	space, err := s.demux.build.Grow(nal.Widened(body, s.pictures.config.LengthSize))
+	size, sets := s.pictures.config.LengthSize, s.extra(h)
+	space, err := s.demux.build.Grow(len(sets) + nal.Widened(body, size))
 	if err != nil {
 		s.full(t)
 		return false
 	}
-	nal.Widen(space, body, s.pictures.config.LengthSize)
+	nal.Widen(space[copy(space, sets):], body, size)
 	return true
 }
 
@@ -175,7 +171,7 @@ func (s *Source) units(tr *track) (n int, key bool, why string) {
 	switch {
 	case bad >= 0:
 		return 0, false, fmt.Sprintf("a NAL unit passes the end at byte %d of %d", bad, len(unit))
-	case !there && changed == nil && n > 0:
+	case !there && changed == nil && (n > 0 || len(unit) == 0):
 		why = "it has no picture"
 	case !there:
 		why = onlySets

@@ -93,7 +93,7 @@ func (o *opening) exchange(ctx context.Context, in *body, at *url.URL) (*url.URL
 	if err != nil {
 		return nil, err
 	}
-	if err := req.Write(in.conn); err != nil {
+	if err = req.Write(in.conn); err != nil {
 		return nil, fmt.Errorf("send the request: %w", err)
 	}
 	head, err := in.head(ctx)

@@ -3,13 +3,13 @@ package flv_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,12 +20,13 @@ import (
 
 	"github.com/millrace-video/millrace/hal"
 	"github.com/millrace-video/millrace/hal/flv"
+	"github.com/millrace-video/millrace/hal/flv/flvtest"
 	"github.com/millrace-video/millrace/stages/pack/packtest"
 )
 
 const (
-	secret = "pa55word!"
-	url    = "http://u:" + secret + "@camera/live/x.flv?token=t0ken"
+	secret  = "pa55word!"
+	address = "http://u:" + secret + "@camera/live/x.flv?token=t0ken"
 )
 
 func TestMain(m *testing.M) {
@@ -97,7 +98,9 @@ func (w *wire) Close() error {
 	return nil
 }
 
-func newWire(answer []byte) *wire { return &wire{r: bytes.NewReader(answer), passed: make(chan struct{})} }
+func newWire(answer []byte) *wire {
+	return &wire{r: bytes.NewReader(answer), passed: make(chan struct{})}
+}
 
 // driver answers every connection with these bytes.
 func driver(answer []byte) flv.Driver {
@@ -110,11 +113,11 @@ const (
 )
 
 // closing is a body that ends with its connection, as HTTP/1.0 has it.
-func closing(body []byte) []byte { return join([]byte(ok10), body) }
+func closing(body []byte) []byte { return slices.Concat([]byte(ok10), body) }
 
 // download is a body with its length.
 func download(body []byte) []byte {
-	return join(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", len(body)), body)
+	return slices.Concat(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", len(body)), body)
 }
 
 // chunked is a body in chunks of these sizes, in turn.
@@ -172,12 +175,45 @@ func brokenOff(t testing.TB, err error) {
 	require.NotContains(t, err.Error(), "t0ken")
 }
 
-// server is Go's own, which serves a body in chunks or with its length.
-func server(t testing.TB, handler http.HandlerFunc) string {
+// serve has Go's own server answer.
+func serve(t testing.TB, handler http.HandlerFunc) string {
 	t.Helper()
 	s := httptest.NewServer(handler)
 	t.Cleanup(s.Close)
 	return s.URL
+}
+
+// broadcast is a camera that shows a clip over and over, in its own time.
+func broadcast(c *packtest.Clip, way string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		m := flvtest.Muxer{Way: way, Stream: c.Stream}
+		last := c.Units[len(c.Units)-1]
+		lap := max(last.End, last.PTS+time.Millisecond).Round(time.Millisecond) + time.Millisecond
+		show := func(b []byte) bool {
+			if _, err := w.Write(b); err != nil {
+				return false
+			}
+			return http.NewResponseController(w).Flush() == nil
+		}
+		ok := show(flvtest.Header(5))
+		for _, t := range c.Stream.Tracks {
+			ok = ok && show(m.Config(t))
+		}
+		start := time.Now()
+		for n := time.Duration(0); ok; n++ {
+			m.Base = uint32((n * lap).Milliseconds())
+			for _, u := range c.Units {
+				due := time.NewTimer(time.Until(start.Add(n*lap + u.DTS)))
+				select {
+				case <-r.Context().Done():
+					due.Stop()
+					return
+				case <-due.C:
+				}
+				ok = ok && show(m.Frame(u.Track, u.DTS, u.PTS, u.Key, u.Bytes))
+			}
+		}
+	}
 }
 
 var (
@@ -208,4 +244,31 @@ const (
 	tinyAV1 = "-f lavfi -i testsrc2=size=64x64:rate=10:duration=0.6 -c:v libaom-av1 -cpu-used 8 -usage realtime -g 5"
 )
 
-var errNever = errors.New("never")
+// tags returns what stands behind the file header, a tag each: the sequence headers, then the frames.
+func tags(m flvtest.Muxer, units []packtest.Unit) [][]byte {
+	var out [][]byte
+	for _, t := range m.Stream.Tracks {
+		if c := m.Config(t); c != nil {
+			out = append(out, c)
+		}
+	}
+	for _, u := range units {
+		out = append(out, m.Frame(u.Track, u.DTS, u.PTS, u.Key, u.Bytes))
+	}
+	return out
+}
+
+// film returns a clip as FLV.
+func film(t testing.TB, c *packtest.Clip, way string) []byte {
+	t.Helper()
+	require.NotEmpty(t, c.Units)
+	flags := byte(0)
+	if c.Stream.Video() >= 0 {
+		flags |= 1
+	}
+	if c.Stream.Audio() >= 0 {
+		flags |= 4
+	}
+	all := append([][]byte{flvtest.Header(flags)}, tags(flvtest.Muxer{Way: way, Stream: c.Stream}, c.Units)...)
+	return slices.Concat(all...)
+}

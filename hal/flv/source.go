@@ -54,7 +54,10 @@ func newSource(o *opening, in *body) *Source {
 		live: in.framing.length < 0, done: make(chan struct{}), patience: o.driver.Patience,
 		pictures: track{index: -1}, sound: track{index: -1},
 	}
-	s.demux = demuxer{in: in, out: s, wait: s.wait, build: pool.NewBuilder(s.arena)}
+	s.demux = demuxer{in: in, out: s, most: piece, build: pool.NewBuilder(s.arena)}
+	if !s.live {
+		s.demux.wait, s.demux.most = s.wait, largest
+	}
 	return s
 }
 
@@ -113,10 +116,18 @@ func (s *Source) judge(err error) error {
 	return s.explain(err)
 }
 
-// wait returns nil when memory came home, where the stream can wait for it.
+// wait returns nil when memory came home. Where nothing is on loan nothing will: the limit is too small.
 func (s *Source) wait(ctx context.Context, cause error) error {
-	if s.live || !errors.Is(cause, pool.ErrArenaFull) || s.arena.Stats().Held == 0 {
+	if !errors.Is(cause, pool.ErrArenaFull) {
 		return cause
+	}
+	if s.arena.Stats().Held == 0 {
+		select {
+		case <-s.arena.Freed(): // meanwhile
+			return nil
+		default:
+			return cause
+		}
 	}
 	select {
 	case <-s.arena.Freed():

@@ -147,7 +147,7 @@ func signed24(p []byte) int32 { return int32(uint32(p[0])<<24|uint32(p[1])<<16|u
 
 func enhancedHead(p []byte) bodyHead {
 	h := bodyHead{key: p[0]>>4&7 == 1, use: useNothing}
-	kind, name := p[0]&0xf, string(p[1:1+fourCC])
+	kind := p[0] & 0xf
 	switch {
 	case p[0]>>4&7 == 5 || kind == 4: // a command, metadata
 		return h
@@ -155,7 +155,7 @@ func enhancedHead(p []byte) bodyHead {
 		h.use, h.name = useUnknown, "several tracks in one"
 		return h
 	}
-	switch name {
+	switch string(p[1 : 1+fourCC]) {
 	case "avc1":
 		h.codec = hal.H264
 	case "hvc1":
@@ -163,7 +163,7 @@ func enhancedHead(p []byte) bodyHead {
 	case "av01":
 		h.codec = hal.AV1
 	default:
-		h.use, h.name = useUnknown, name
+		h.use, h.name = useUnknown, string(p[1:1+fourCC])
 		return h
 	}
 	h.use = packetUse(kind)
@@ -186,16 +186,24 @@ func soundHead(p []byte) bodyHead {
 			h.use = useBroken
 		}
 	case enhancedAudio:
-		h.codec, h.name = hal.AAC, string(p[1:])
-		if h.name != "mp4a" {
-			h.codec, h.use = hal.CodecUnknown, useUnknown
-		} else if kind := p[0] & 0xf; kind <= packetEnd {
-			h.use = packetUse(kind)
-		} else {
-			h.use = useNothing
-		}
+		return enhancedSound(h, p)
 	default:
 		h.use, h.name = useUnknown, soundName(format)
+	}
+	return h
+}
+
+func enhancedSound(h bodyHead, p []byte) bodyHead {
+	kind := p[0] & 0xf
+	switch {
+	case kind > 4:
+		h.use, h.name = useUnknown, "several tracks in one"
+	case string(p[1:1+fourCC]) != "mp4a":
+		h.use, h.name = useUnknown, string(p[1:1+fourCC])
+	case kind > packetEnd: // which loudspeaker is which
+		h.codec, h.use = hal.AAC, useNothing
+	default:
+		h.codec, h.use = hal.AAC, packetUse(kind)
 	}
 	return h
 }

@@ -44,7 +44,7 @@ func (t *Trust) Set(name, value string) error {
 }
 
 // Config returns how a connection to host is checked.
-func (t Trust) Config(host string) (*tls.Config, error) {
+func (t *Trust) Config(host string) (*tls.Config, error) {
 	c := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
 	if t.ca != "" {
 		pem, err := os.ReadFile(t.ca)
@@ -76,7 +76,7 @@ func (t Trust) Config(host string) (*tls.Config, error) {
 
 // Client makes a connection to host a TLS one. It takes the connection: where the handshake fails,
 // or ctx ends it, that is closed, and the error says what to do.
-func (t Trust) Client(ctx context.Context, c net.Conn, host string) (*tls.Conn, error) {
+func (t *Trust) Client(ctx context.Context, c net.Conn, host string) (*tls.Conn, error) {
 	conf, err := t.Config(host)
 	if err != nil {
 		return nil, errors.Join(err, c.Close())
