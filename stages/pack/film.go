@@ -18,6 +18,8 @@ type Film struct {
 	size   int64 // of the payload
 	note   []byte
 	align  int64 // of the payload and its pieces; 0: none
+
+	fragmented bool // it has no tables: its frames come in fragments
 }
 
 // piece is a part of a file that is copied as it is.
