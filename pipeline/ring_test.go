@@ -81,6 +81,30 @@ func TestTheRingFollowsTheNeed(t *testing.T) {
 			g.flow(5*time.Minute, 3*kib) // 75 KiB a fragment
 			require.Equal(g.t, 256*kib, g.ring().Capacity)
 		}},
+		{"over-sized is what is used between two reads too", smallRing(), func(g *ringRig) {
+			g.push('I', kib)
+			wait(8 * time.Minute) // it is read every 25.6 s
+			g.push('I', 250*kib)
+			g.flow(5*time.Minute, 3*kib)
+			require.Equal(g.t, 256*kib, g.ring().Capacity)
+		}},
+		{"an idle ring, at which nobody looks, is as small as at its start", with(func(l *pipeline.Limit) { l.Pace.Max = 100 * time.Millisecond }), func(g *ringRig) {
+			g.push('I', 250*kib)
+			wait(3 * time.Second)
+			require.Equal(g.t, "64→256 write of 256000 bytes; 256→64 idle", g.changes("capacity"))
+			require.Equal(g.t, "I~", g.disk.got())
+		}},
+		{"its memory is in proportion", smallRing(), func(g *ringRig) {
+			release := g.hold()
+			g.push('I', kib)
+			for range 1000 {
+				g.push('a', 1)
+			}
+			require.Equal(g.t, 1024, g.ch.Entries())
+			release()
+			g.flow(70*time.Second, kib)
+			require.Equal(g.t, 64, g.ch.Entries(), "twice what was used")
+		}},
 		{"A write larger than the largest piece (setting) is cut into pieces", smallRing(), func(g *ringRig) {
 			g.push('I', 600*kib)
 			require.Equal(g.t, "64→256 write of 262144 bytes; 256→512 write of 262144 bytes; 512→1024 write of 90112 bytes", g.changes("capacity"))
@@ -295,6 +319,13 @@ func TestTheReaderFollowsTheFlow(t *testing.T) {
 			g.disk.env.Want(true)
 			synctest.Wait()
 			require.Equal(g.t, "Iabc", g.disk.got())
+			g.push('d', 1025*kib)
+			g.disk.env.Want(false)
+			g.push('K', kib)
+			g.disk.env.Want(true)
+			g.push('e', kib)
+			wait(1100 * ms)
+			require.Equal(g.t, "!*Ke", g.disk.got(), "a ring that was full goes on with the key frame that was kept")
 		}},
 	} {
 		t.Run(tc.clause, func(t *testing.T) { onRing(t, tc.limit, tc.test) })
