@@ -147,7 +147,7 @@ func TestAnFLVServerThatBreaksOffIsAskedAgain(t *testing.T) {
 	content, err := os.ReadFile(film)
 	require.NoError(t, err)
 	var asked atomic.Int32
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if asked.Add(1) > 2 {
 			w.WriteHeader(http.StatusNotFound)
 			return
