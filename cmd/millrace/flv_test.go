@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -66,7 +67,7 @@ func TestFLVOverHTTPIsStoredAsMP4(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	film, at := films(t, dir), address(t)
-	camera := exec.CommandContext(t.Context(), "ffmpeg", "-v", "error", "-re", "-i", film, "-c", "copy", //nolint:gosec // our own
+	camera := exec.CommandContext(t.Context(), "ffmpeg", "-v", "error", "-re", "-i", film, "-c", "copy",
 		"-listen", "1", "-f", "flv", "http://"+at+"/live.flv")
 	require.NoError(t, camera.Start())
 	r := start(t, dir, "record", "http://"+at+"/live.flv", "-o", "out.mp4", "--timeout", "60s")
@@ -136,4 +137,32 @@ func TestH265InFLVIsStoredAsMP4(t *testing.T) {
 			same(t, elementary, filepath.Join(here, "out.mp4"), 75, false)
 		})
 	}
+}
+
+// TestAnFLVServerThatBreaksOffIsAskedAgain: H6, P8. Nothing of what came is missing on either side of the gap.
+func TestAnFLVServerThatBreaksOffIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	film := films(t, dir)
+	content, err := os.ReadFile(film)
+	require.NoError(t, err)
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) > 2 {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		w.(http.Flusher).Flush() // chunks, then
+		_, _ = w.Write(content)
+		panic(http.ErrAbortHandler) // not their end
+	}))
+	t.Cleanup(server.Close)
+	r := start(t, dir, "record", strings.Replace(server.URL, "://", "://viewer:"+secret+"@", 1)+"/live.flv", "-o", "out.mp4")
+	require.Eventually(t, func() bool { return asked.Load() > 2 }, waitLong, waitStep, "%s", &r.err)
+	require.NoError(t, r.cmd.Process.Signal(os.Interrupt))
+	got := finish(t, r)
+	require.Zero(t, got.code, got.err)
+	require.Contains(t, got.err, "the server closed the connection after")
+	same(t, film, filepath.Join(dir, "out.mp4"), 75, true)
+	same(t, film, filepath.Join(dir, "out-2.mp4"), 75, true)
 }

@@ -263,7 +263,7 @@ func (d *demuxer) grow(ctx context.Context, n int) ([]byte, error) {
 		if err == nil || d.wait == nil {
 			return space, err
 		}
-		if err := d.wait(ctx, err); err != nil {
+		if err = d.wait(ctx, err); err != nil {
 			return nil, err
 		}
 	}

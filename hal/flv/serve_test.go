@@ -195,15 +195,15 @@ func broadcast(c *packtest.Clip, way string) http.HandlerFunc {
 			}
 			return http.NewResponseController(w).Flush() == nil
 		}
-		ok := show(flvtest.Header(5))
+		ok := show(flvtest.Header(flags(c)))
 		for _, t := range c.Stream.Tracks {
 			ok = ok && show(m.Config(t))
 		}
 		start := time.Now()
-		for n := time.Duration(0); ok; n++ {
-			m.Base = uint32((n * lap).Milliseconds())
+		for began := time.Duration(0); ok; began += lap {
+			m.Base = uint32(began.Milliseconds())
 			for _, u := range c.Units {
-				due := time.NewTimer(time.Until(start.Add(n*lap + u.DTS)))
+				due := time.NewTimer(time.Until(start.Add(began + u.DTS)))
 				select {
 				case <-r.Context().Done():
 					due.Stop()
@@ -262,13 +262,17 @@ func tags(m flvtest.Muxer, units []packtest.Unit) [][]byte {
 func film(t testing.TB, c *packtest.Clip, way string) []byte {
 	t.Helper()
 	require.NotEmpty(t, c.Units)
-	flags := byte(0)
+	all := append([][]byte{flvtest.Header(flags(c))}, tags(flvtest.Muxer{Way: way, Stream: c.Stream}, c.Units)...)
+	return slices.Concat(all...)
+}
+
+// flags are those of the file header that announce what a clip has.
+func flags(c *packtest.Clip) (flags byte) {
 	if c.Stream.Video() >= 0 {
 		flags |= 1
 	}
 	if c.Stream.Audio() >= 0 {
 		flags |= 4
 	}
-	all := append([][]byte{flvtest.Header(flags)}, tags(flvtest.Muxer{Way: way, Stream: c.Stream}, c.Units)...)
-	return slices.Concat(all...)
+	return flags
 }

@@ -1,16 +1,15 @@
 package flv_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
-
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/pem"
 
 	"github.com/stretchr/testify/require"
 

@@ -22,9 +22,9 @@ const (
 
 // Tag returns a tag and its size behind it.
 func Tag(kind byte, ms uint32, body ...byte) []byte {
-	b := []byte{kind, byte(len(body) >> 16), byte(len(body) >> 8), byte(len(body)), byte(ms >> 16), byte(ms >> 8), byte(ms), byte(ms >> 24), 0, 0, 0}
-	b = append(b, body...)
-	return binary.BigEndian.AppendUint32(b, uint32(len(b)))
+	head := []byte{kind, byte(len(body) >> 16), byte(len(body) >> 8), byte(len(body)), byte(ms >> 16), byte(ms >> 8), byte(ms), byte(ms >> 24), 0, 0, 0}
+	size := binary.BigEndian.AppendUint32(nil, uint32(len(head)+len(body)))
+	return slices.Concat(head, body, size)
 }
 
 // The ways in which a codec is carried.
