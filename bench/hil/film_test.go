@@ -5,9 +5,10 @@ package hil_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -37,21 +38,18 @@ type film struct {
 	events []pipeline.Event
 }
 
-// newFilm starts a channel from the first of these sources that works, which returns to a better one
-// when that has settled; 0 is the channel's default.
-func newFilm(t *testing.T, settle time.Duration, reg *hal.Registry, urls ...string) *film {
+// newFilm starts a channel from the first of these sources that works.
+func newFilm(t *testing.T, reg *hal.Registry, urls ...string) *film {
 	t.Helper()
 	f := &film{dir: filepath.Join("/host/out", t.Name())}
 	f.rec = record.To(f.dir, record.Config{FragmentDuration: 200 * time.Millisecond})
-	f.eng = pipeline.NewEngine(pipeline.Config{OnEvent: func(e pipeline.Event) {
+	f.eng = pipeline.NewEngine(pipeline.Config{Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), OnEvent: func(e pipeline.Event) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.events = append(f.events, e)
 	}})
-	origin := acquire.From(reg, urls...)
-	origin.Settle = settle
 	var err error
-	f.Channel, err = f.eng.Add(pipeline.Define("gate", origin).Branch("disk", record.Ring{Interval: 200 * time.Millisecond}, f.rec))
+	f.Channel, err = f.eng.Add(pipeline.Define("gate", acquire.From(reg, urls...)).Branch("disk", record.Ring{Interval: 200 * time.Millisecond}, f.rec))
 	require.NoError(t, err)
 	require.NoError(t, f.Start())
 	return f
@@ -71,17 +69,18 @@ func (f *film) records(t *testing.T, url string, n int) (took time.Duration) {
 	return took
 }
 
-// causes returns why the channel changed its state.
-func (f *film) causes() []string {
+// requireCauses checks that each of these losses of a source says why, where an operator looks.
+func (f *film) requireCauses(t *testing.T, why error, losses int) {
+	t.Helper()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var all []string
+	said := 0
 	for _, e := range f.events {
-		if e.Cause != "" {
-			all = append(all, fmt.Sprintf("%v → %v: %s", e.From, e.To, e.Cause))
+		if e.From == pipeline.Running && strings.Contains(e.Cause, why.Error()) {
+			said++
 		}
 	}
-	return all
+	require.Equal(t, losses, said, "%+v", f.events)
 }
 
 func (f *film) recorded(t *testing.T) record.Stats {
@@ -105,7 +104,7 @@ func (f *film) finish(t *testing.T, breaks int) {
 // The rig itself: what is recorded inside, the host decodes.
 func TestTheHostDecodesARecording(t *testing.T) {
 	nothingLeft(t)
-	f := newFilm(t, 0, hal.NewRegistry(rtsp.Driver{}), fallback(t))
+	f := newFilm(t, hal.NewRegistry(rtsp.Driver{}), fallback(t))
 	f.records(t, fallback(t), 50)
 	f.finish(t, 0)
 }

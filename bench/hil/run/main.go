@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 type settings struct {
 	arch, run string
 	limit     time.Duration
+	count     int
 	keep      bool
 }
 
@@ -28,6 +30,7 @@ func main() {
 	var s settings
 	flag.StringVar(&s.arch, "arch", "amd64", "of the machine: amd64 or arm64")
 	flag.StringVar(&s.run, "run", "", "only the cases that match, as for go test")
+	flag.IntVar(&s.count, "count", 1, "how often each case runs")
 	flag.DurationVar(&s.limit, "limit", 8*time.Minute, "of the run inside the machine")
 	flag.BoolVar(&s.keep, "keep", false, "keep what the machine and its host shared")
 	flag.Parse()
@@ -83,19 +86,24 @@ func (s settings) setUp(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// build links the suite statically, because there is no library in the machine.
+// build links the suite and the program that some of its cases run, both statically, because there
+// is no library in the machine.
 func (s settings) build(ctx context.Context, share string) error {
 	defer took("building the suite", time.Now())
-	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-trimpath", "-tags", "hil,netgo,osusergo", //nolint:gosec // our own command
-		"-ldflags", "-s -w -extldflags -static", "-o", filepath.Join(share, "hil.test"), "./bench/hil")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=1", "GOOS=linux", "GOARCH="+s.arch, "CC="+map[string]string{
-		"amd64": "x86_64-linux-gnu-gcc", "arm64": "aarch64-linux-gnu-gcc",
-	}[s.arch])
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("building the suite: %w", err)
+	for _, args := range [][]string{
+		{"test", "-c", "-tags", "hil,netgo,osusergo", "-o", filepath.Join(share, "hil.test"), "./bench/hil"},
+		{"build", "-tags", "netgo,osusergo", "-o", filepath.Join(share, "millrace"), "./cmd/millrace"},
+	} {
+		args = slices.Insert(args, len(args)-1, "-trimpath", "-ldflags", "-s -w -extldflags -static")
+		cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // our own command
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=1", "GOOS=linux", "GOARCH="+s.arch, "CC="+map[string]string{
+			"amd64": "x86_64-linux-gnu-gcc", "arm64": "aarch64-linux-gnu-gcc",
+		}[s.arch])
+		if out, err := cmd.CombinedOutput(); err != nil { // the linker's warning about dlopen is of no interest
+			return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+		}
 	}
-	args := fmt.Sprintf("-test.v -test.timeout %v -test.run %s\n", s.limit, s.run)
+	args := fmt.Sprintf("-test.v -test.timeout %v -test.count %d -test.run %s\n", s.limit, s.count, s.run)
 	return os.WriteFile(filepath.Join(share, "args"), []byte(args), 0o600)
 }
 
