@@ -24,14 +24,19 @@ type settings struct {
 	limit     time.Duration
 	count     int
 	keep      bool
+	cutOnly   bool
 }
+
+// everything is what -run is where nobody says.
+const everything = "."
 
 func main() {
 	var s settings
 	flag.StringVar(&s.arch, "arch", "amd64", "of the machine: amd64 or arm64")
-	flag.StringVar(&s.run, "run", "", "only the cases that match, as for go test")
+	flag.StringVar(&s.run, "run", everything, "only the cases that match, as for go test")
 	flag.IntVar(&s.count, "count", 1, "how often each case runs")
 	flag.DurationVar(&s.limit, "limit", 8*time.Minute, "of the run inside the machine")
+	flag.BoolVar(&s.cutOnly, "power", false, "only the case of the power cut")
 	flag.BoolVar(&s.keep, "keep", false, "keep what the machine and its host shared")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -49,6 +54,12 @@ func (s settings) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.cutOnly {
+		if bad, err := hil.WriteTable(os.Stdout, []hil.Case{s.powerCut(ctx, dir)}); err != nil || bad > 0 {
+			return errors.Join(errors.New("the power cut"), err)
+		}
+		return nil
+	}
 	share, err := os.MkdirTemp("", "millrace-hil-")
 	if err != nil {
 		return err
@@ -62,7 +73,11 @@ func (s settings) all(ctx context.Context) error {
 		return err
 	}
 	code, err := s.boot(ctx, hil.Machine{Arch: s.arch, Dir: dir, Share: share})
-	cases, bad, tableErr := table(ctx, share)
+	var beside []hil.Case
+	if err == nil && s.run == everything {
+		beside = append(beside, s.powerCut(ctx, dir))
+	}
+	cases, bad, tableErr := table(ctx, share, beside)
 	switch {
 	case err != nil:
 		return errors.Join(err, tableErr)
@@ -130,9 +145,9 @@ func (s settings) boot(ctx context.Context, m hil.Machine) (code int, err error)
 	return m.Run(ctx, os.Stdout)
 }
 
-// table prints the cases, with what the host has to say of the recordings, and returns how many
-// there are and how many did not pass.
-func table(ctx context.Context, share string) (cases, bad int, err error) {
+// table prints the cases, with what the host has to say of the recordings and those that it ran
+// beside the suite, and returns how many there are and how many did not pass.
+func table(ctx context.Context, share string, beside []hil.Case) (cases, bad int, err error) {
 	log, err := os.Open(filepath.Join(share, "log")) //nolint:gosec // of our own directory
 	if err != nil {
 		return 0, 0, err
@@ -146,7 +161,7 @@ func table(ctx context.Context, share string) (cases, bad int, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	all = append(all, judged...)
+	all = slices.Concat(all, judged, beside)
 	fmt.Println()
 	bad, err = hil.WriteTable(os.Stdout, all)
 	fmt.Printf("\nhil: %d passed, %d failed\n", len(all)-bad, bad)
