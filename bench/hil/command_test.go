@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -97,7 +96,7 @@ func TestDevicesListsWhatTheKernelHas(t *testing.T) {
 		`bitmask +bits +.*0x80402010\n`,
 		`v4l2:vicodec@platform:vicodec +fwht +\d{3,} +yes +`,
 	} {
-		require.Regexp(t, regexp.MustCompile(row), table)
+		require.Regexp(t, row, table)
 	}
 	var inv inventory
 	require.Equal(t, exitFine, millraceJSON(t, &inv, "devices"))
@@ -167,8 +166,8 @@ func TestDoctorMeasuresCameras(t *testing.T) {
 	}
 	table, code := millrace(t, "doctor", "-d", "600ms", "v4l2://serial/hil-doctor")
 	require.Contains(t, []int{exitFine, exitOdd}, code)
-	require.Regexp(t, regexp.MustCompile(`FORMAT +SIZE +ANNOUNCED +RATE +INTERVAL p50/p99`), table)
-	require.Regexp(t, regexp.MustCompile(`h264 +320x240 +25 +[0-9.]+ +[0-9.]+/[0-9.]+ ms`), table)
+	require.Regexp(t, `FORMAT +SIZE +ANNOUNCED +RATE +INTERVAL p50/p99`, table)
+	require.Regexp(t, `h264 +320x240 +25 +[0-9.]+ +[0-9.]+/[0-9.]+ ms`, table)
 	_, code = millrace(t, "doctor", "-d", "600ms", "v4l2:///dev/video99")
 	require.Equal(t, 1, code, "a camera that is not there")
 }

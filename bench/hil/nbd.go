@@ -122,48 +122,60 @@ func (s *nbdSession) answer(option, kind uint32, content ...any) {
 	s.put(content...)
 }
 
+// nbdCall is a request.
+type nbdCall struct {
+	Magic       uint32
+	Flags, Kind uint16
+	Handle, At  uint64
+	Length      uint32
+}
+
 // serve answers one request.
 func (s *nbdSession) serve() error {
-	var magic, length uint32
-	var flags, kind uint16
-	var handle, at uint64
-	if err := s.get(&magic, &flags, &kind, &handle, &at, &length); err != nil {
+	var c nbdCall
+	if err := s.get(&c); err != nil {
 		return err
 	}
-	if magic != nbdRequest || length > nbdMost {
-		return fmt.Errorf("disk: not a request of NBD: magic %#x, %d bytes", magic, length)
+	if c.Magic != nbdRequest || c.Length > nbdMost {
+		return fmt.Errorf("disk: not a request of NBD: magic %#x, %d bytes", c.Magic, c.Length)
 	}
 	var content []byte
-	if kind == nbdRead || kind == nbdWrite {
-		content = make([]byte, length)
+	if c.Kind == nbdRead || c.Kind == nbdWrite {
+		content = make([]byte, c.Length)
 	}
-	if kind == nbdWrite {
+	if c.Kind == nbdWrite {
 		if _, err := io.ReadFull(s.in, content); err != nil {
 			return err
 		}
 	}
-	failed := s.within(at, length)
-	switch {
-	case kind == nbdDisconnect:
+	if c.Kind == nbdDisconnect {
 		return io.EOF
-	case kind == nbdFlush:
-		failed = s.flush()
-	case failed != nil:
-	case kind == nbdRead:
-		failed = s.read(at, content)
-	case kind == nbdWrite:
-		s.write(at, content)
-	default:
-		failed = fmt.Errorf("request %d", kind)
 	}
-	if failed != nil {
-		s.note(failed)
-		s.put(uint32(nbdReply), uint32(unix.EINVAL), handle)
+	if err := s.do(&c, content); err != nil {
+		s.note(err)
+		s.put(uint32(nbdReply), uint32(unix.EINVAL), c.Handle)
 		return nil
 	}
-	s.put(uint32(nbdReply), uint32(0), handle)
-	if kind == nbdRead {
+	s.put(uint32(nbdReply), uint32(0), c.Handle)
+	if c.Kind == nbdRead {
 		_, _ = s.out.Write(content) //nolint:errcheck // shows at the Flush
 	}
 	return nil
+}
+
+// do does what a request wants.
+func (s *nbdSession) do(c *nbdCall, content []byte) error {
+	if err := s.within(c.At, c.Length); err != nil {
+		return err
+	}
+	switch c.Kind {
+	case nbdFlush:
+		return s.flush()
+	case nbdRead:
+		return s.read(c.At, content)
+	case nbdWrite:
+		s.write(c.At, content)
+		return nil
+	}
+	return fmt.Errorf("disk: request %d of NBD", c.Kind)
 }

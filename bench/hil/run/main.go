@@ -55,10 +55,12 @@ func (s settings) all(ctx context.Context) error {
 		return err
 	}
 	if s.cutOnly {
-		if bad, err := hil.WriteTable(os.Stdout, []hil.Case{s.powerCut(ctx, dir)}); err != nil || bad > 0 {
-			return errors.Join(errors.New("the power cut"), err)
+		var bad int
+		bad, err = hil.WriteTable(os.Stdout, []hil.Case{s.powerCut(ctx, dir)})
+		if err == nil && bad > 0 {
+			err = errors.New("the power cut failed")
 		}
-		return nil
+		return err
 	}
 	share, err := os.MkdirTemp("", "millrace-hil-")
 	if err != nil {
