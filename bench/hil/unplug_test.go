@@ -49,15 +49,18 @@ func TestAUSBCameraUnpluggedWhileRecorded(t *testing.T) {
 	cam := usbCameraOf(t, usbH264(hil.Width, hil.Height, hil.Rate), "hil-1")
 	url := "v4l2://serial/hil-1?format=h264"
 	f := newFilm(t, hal.NewRegistry(v4l2.New(), rtsp.Driver{}), url, fallback(t))
-	f.records(t, fallback(t), 5)
+	f.switches(t, f.start, fallback(t), 5)
 	var seen, back, away []time.Duration
 	var held *os.File // so that its number is not given again
 	for range cycles {
-		plugged := time.Now()
-		cam.plug(t)
-		now := node(t, usbName)
-		seen = append(seen, time.Since(plugged)) // an emulated kernel takes its time
-		back = append(back, f.records(t, url, 10))
+		var now string
+		back = append(back, f.switches(t, func(t *testing.T) {
+			t.Helper()
+			begin := time.Now()
+			cam.plug(t)
+			now = node(t, usbName)
+			seen = append(seen, time.Since(begin)) // an emulated kernel takes its time
+		}, url, 10))
 		dev, err := os.Open(now)
 		require.NoError(t, err)
 		if held != nil {
@@ -66,8 +69,7 @@ func TestAUSBCameraUnpluggedWhileRecorded(t *testing.T) {
 		}
 		held = dev
 		f.lost += lost(f.Channel)
-		cam.pull(t)
-		away = append(away, f.records(t, fallback(t), 10))
+		away = append(away, f.switches(t, cam.pull, fallback(t), 10))
 	}
 	require.NoError(t, held.Close())
 	f.finish(t, 2*cycles)
