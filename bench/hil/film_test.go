@@ -51,7 +51,7 @@ func newFilm(t *testing.T, settle time.Duration, reg *hal.Registry, urls ...stri
 	origin := acquire.From(reg, urls...)
 	origin.Settle = settle
 	var err error
-	f.Channel, err = f.eng.Add(pipeline.Define("gate", origin).Branch("disk", record.Ring{Interval: 200 * time.Millisecond}, f.rec))
+	f.Channel, err = f.eng.Add(pipeline.Define("gate", origin).Branch("disk", record.Ring{Fragment: 200 * time.Millisecond}, f.rec))
 	require.NoError(t, err)
 	require.NoError(t, f.Start())
 	return f

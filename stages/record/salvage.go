@@ -115,5 +115,9 @@ func syncDir(path string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	err = d.Sync()
+	if errors.Is(err, unix.EINVAL) { // a file system that has no such thing
+		err = nil
+	}
+	return errors.Join(err, d.Close())
 }

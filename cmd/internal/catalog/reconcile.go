@@ -1,0 +1,338 @@
+package catalog
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/millrace-video/millrace/stages/record"
+)
+
+// folder is what is in a channel's folder, by name alone.
+type folder struct {
+	pieces []uint32 // of the journal
+	files  []uint64 // the numbers of recordings, in no order
+}
+
+const (
+	listStep  = 1024 // names read at a time: a folder of a year is not held at once
+	numberMin = 8    // digits
+	numberMax = 15
+	timeLabel = "20060102T150405Z"
+)
+
+// fileNumber returns the number in the name of a recording, NUMBER-TIME.mp4, and its time.
+func fileNumber(name string) (number uint64, label time.Time, ok bool) {
+	front, back, ok := strings.Cut(strings.TrimSuffix(name, ".mp4"), "-")
+	if !ok || !strings.HasSuffix(name, ".mp4") || len(front) < numberMin || len(front) > numberMax {
+		return 0, label, false
+	}
+	number, err := strconv.ParseUint(front, 10, 64)
+	if err != nil || number == 0 {
+		return 0, label, false
+	}
+	label, err = time.Parse(timeLabel, back)
+	if err != nil {
+		label = time.Time{}
+	}
+	return number, label, true
+}
+
+// list reads a folder. One that is not there is empty.
+func list(dir string) (f folder, err error) {
+	d, err := os.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f, nil
+	}
+	if err != nil {
+		return f, err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	for {
+		names, err := d.Readdirnames(listStep)
+		for _, name := range names {
+			f.add(name)
+		}
+		if errors.Is(err, io.EOF) {
+			return f, nil
+		}
+		if err != nil {
+			return f, err
+		}
+	}
+}
+
+func (f *folder) add(name string) {
+	if n, ok := pieceNumber(name); ok {
+		f.pieces = append(f.pieces, n)
+	}
+	if n, _, ok := fileNumber(name); ok {
+		f.files = append(f.files, n)
+	}
+}
+
+// reconciler puts the catalog in order with the files: first it looks, in a transaction, then it
+// settles what it found.
+type reconciler struct {
+	catalog *Catalog
+	ch      *channel
+	there   folder
+	state   state
+
+	open    []item   // segments that were not closed
+	missing []item   // segments whose file is gone
+	unlink  []string // given up, and perhaps still there
+
+	known map[uint64]bool // every number of the catalog; nil: only what is recent was looked at
+}
+
+// look reads what the database knows: only what can have changed, or everything where the
+// number of files is not what it should be.
+func (r *reconciler) look(b *bolt.Bucket) error {
+	slices.Sort(r.there.files)
+	known := int64(0)
+	for _, n := range r.there.files {
+		if n <= r.state.Last {
+			known++
+		}
+	}
+	err := b.Bucket([]byte(bucketUnlink)).ForEach(func(k, _ []byte) error {
+		r.unlink = append(r.unlink, string(k))
+		if n, _, ok := fileNumber(string(k)); ok && r.has(n) {
+			known--
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	c := b.Bucket([]byte(bucketItems)).Cursor()
+	if known != r.state.Segments {
+		r.known = make(map[uint64]bool, r.state.Segments)
+		for _, name := range r.unlink {
+			if n, _, ok := fileNumber(name); ok {
+				r.known[n] = true
+			}
+		}
+		for k, v := c.First(); k != nil; k, v = c.Next() {
+			if err := r.check(v); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for k, v := c.Last(); k != nil; k, v = c.Prev() {
+		if keyClass(k) == classGap {
+			continue
+		}
+		if err := r.check(v); err != nil {
+			return err
+		}
+		if i := keyPlace(k); i+recent < r.state.Last {
+			return nil
+		}
+	}
+	return nil
+}
+
+// recent is how many of the latest segments may have been open when the program ended.
+const recent = 16
+
+func (r *reconciler) has(n uint64) bool {
+	_, ok := slices.BinarySearch(r.there.files, n)
+	return ok
+}
+
+func (r *reconciler) check(value []byte) error {
+	i, err := decodeItem(value)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	if r.known != nil {
+		r.known[i.Segment.Number] = true
+	}
+	switch i.Kind {
+	case itemGap:
+	case itemOpen:
+		r.open = append(r.open, i)
+	case itemClosed, itemCopy:
+		if !r.has(i.Segment.Number) {
+			r.missing = append(r.missing, i)
+		}
+	}
+	return nil
+}
+
+// settle repairs, takes in and removes. It returns what is to be entered for it.
+func (r *reconciler) settle(s *store) ([]line, error) {
+	var notes []line
+	slices.SortFunc(r.open, func(x, y item) int { return cmp.Compare(x.Segment.Number, y.Segment.Number) })
+	for _, i := range r.open {
+		notes = append(notes, r.repair(i.Segment))
+	}
+	found, err := r.newer()
+	if err != nil {
+		return nil, err
+	}
+	notes = append(notes, found...)
+	if len(r.missing) > 0 {
+		gone := line{Kind: lineRemoved, Why: "the file is gone"}
+		for _, i := range r.missing {
+			gone.Removed = append(gone.Removed, i.place())
+			r.log("a file is gone and leaves the catalog", i.Segment.File)
+		}
+		notes = append(notes, gone)
+	}
+	return notes, unlinkFiles(s, r.ch, r.unlink)
+}
+
+func (i *item) place() uint64 {
+	place := i.Segment.Number
+	if i.Kind != itemCopy {
+		for _, p := range i.Parts {
+			place = min(place, p)
+		}
+	}
+	return place
+}
+
+func (r *reconciler) log(what, file string, more ...any) {
+	r.catalog.log.Warn(what, append([]any{"channel", r.ch.Name, "file", filepath.Join(r.ch.folder, file)}, more...)...)
+}
+
+// salvage repairs a file. One that is not there has nothing whole in it.
+func (r *reconciler) salvage(file string) (record.Salvaged, error) {
+	found, err := r.catalog.cfg.Salvage(filepath.Join(r.ch.folder, file))
+	if errors.Is(err, fs.ErrNotExist) {
+		return record.Salvaged{Path: file, Removed: true}, nil
+	}
+	return found, err
+}
+
+// repair closes a segment that was open when the program ended. What no salvage can be made of
+// stays as the catalog knows it.
+func (r *reconciler) repair(s record.Segment) line {
+	s.EndedBy = "the program ended"
+	found, err := r.salvage(s.File)
+	switch {
+	case err != nil:
+		r.log("a file that was open cannot be repaired and stays as it is", s.File, "cause", err.Error())
+		return line{Kind: lineClosed, Segment: &s}
+	case found.Removed:
+		r.log("a file that was open is not kept", s.File, "found", found.String())
+		return line{Kind: lineRemoved, Removed: []uint64{s.Number}, Why: "nothing whole was in it"}
+	}
+	r.log("a file that was open is repaired", s.File, "found", found.String())
+	s.Length, s.Bytes = found.Length(), found.Segment.Bytes
+	return line{Kind: lineClosed, Segment: &s}
+}
+
+// isNew says whether a file is one that the catalog does not know.
+func (r *reconciler) isNew(n uint64) bool {
+	return n > r.state.Last || r.known != nil && !r.known[n]
+}
+
+// newer takes in files that the catalog does not know: those with numbers above all others,
+// and, where the number of files was not what it should be, the rest.
+func (r *reconciler) newer() ([]line, error) {
+	if !slices.ContainsFunc(r.there.files, r.isNew) {
+		return nil, nil
+	}
+	entries, err := os.ReadDir(r.ch.folder) // by name, and so by number
+	if err != nil {
+		return nil, err
+	}
+	var notes []line
+	for _, e := range entries {
+		n, label, ok := fileNumber(e.Name())
+		if !ok || !r.isNew(n) || !e.Type().IsRegular() {
+			continue
+		}
+		found, err := r.salvage(e.Name())
+		if err != nil {
+			r.log("a file that is new to the catalog is none that can be played, and is left alone", e.Name(), "cause", err.Error())
+			continue
+		}
+		r.log("a file that was new to the catalog", e.Name(), "found", found.String())
+		if found.Removed {
+			continue
+		}
+		s := found.Segment
+		s.Number, s.File, s.EndedBy = n, e.Name(), "found by its name"
+		s.Start = r.catalog.foundAt(found, label)
+		if s.Recording == 0 {
+			s.Recording = n
+		}
+		notes = append(notes, line{Kind: lineClosed, Segment: &s})
+	}
+	return notes, nil
+}
+
+// foundAt places a file that nobody entered: where it has a note, by that, otherwise by its
+// name, which no other time compares with.
+func (c *Catalog) foundAt(found record.Salvaged, label time.Time) record.Instant {
+	t := found.Segment.Start
+	if found.Noted && t != (record.Instant{}) {
+		if t.Anchor = c.anchors.near(t); t.Anchor == 0 {
+			boot := fmt.Sprintf("found/%d", (t.Wall-t.Mono)/int64(time.Minute))
+			t.Anchor = c.anchors.name(t, boot, boot)
+		}
+		return t
+	}
+	if label.IsZero() {
+		return record.Instant{}
+	}
+	return record.Instant{Wall: label.UnixNano()}
+}
+
+// removeFiles removes files, and makes that durable. What is not there is no error.
+func removeFiles(dir string, names []string) error {
+	removed := false
+	for _, name := range names {
+		if !isName(name) {
+			continue
+		}
+		switch err := os.Remove(filepath.Join(dir, name)); {
+		case err == nil:
+			removed = true
+		case !errors.Is(err, fs.ErrNotExist):
+			return err
+		}
+	}
+	if !removed {
+		return nil
+	}
+	return syncDir(dir)
+}
+
+// unlinkFiles removes files that are given up, and takes them off the list of those.
+func unlinkFiles(s *store, ch *channel, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	if err := removeFiles(ch.folder, names); err != nil {
+		return err
+	}
+	return s.update(func(tx *bolt.Tx) error {
+		b := channelBucket(tx, ch.Name)
+		if b == nil {
+			return nil
+		}
+		for _, name := range names {
+			if err := b.Bucket([]byte(bucketUnlink)).Delete([]byte(name)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
