@@ -22,6 +22,7 @@ import (
 type folder struct {
 	pieces []uint32 // of the journal
 	files  []uint64 // the numbers of recordings, in no order
+	merged []uint64 // of those that were merged from several
 }
 
 const (
@@ -31,8 +32,16 @@ const (
 	timeLabel = "20060102T150405Z"
 )
 
-// fileNumber returns the number in the name of a recording, NUMBER-TIME.mp4, and its time.
+const mergedEnd = ".merged.mp4"
+
+func isMerged(name string) bool { return strings.HasSuffix(name, mergedEnd) }
+
+// fileNumber returns the number in the name of a recording, NUMBER-TIME.mp4 or
+// NUMBER-TIME.merged.mp4, and its time.
 func fileNumber(name string) (number uint64, label time.Time, ok bool) {
+	if front, ok := strings.CutSuffix(name, mergedEnd); ok {
+		name = front + ".mp4"
+	}
 	front, back, ok := strings.Cut(strings.TrimSuffix(name, ".mp4"), "-")
 	if !ok || !strings.HasSuffix(name, ".mp4") || len(front) < numberMin || len(front) > numberMax {
 		return 0, label, false
@@ -76,7 +85,11 @@ func (f *folder) add(name string) {
 	if n, ok := pieceNumber(name); ok {
 		f.pieces = append(f.pieces, n)
 	}
-	if n, _, ok := fileNumber(name); ok {
+	switch n, _, ok := fileNumber(name); {
+	case !ok:
+	case isMerged(name):
+		f.merged = append(f.merged, n)
+	default:
 		f.files = append(f.files, n)
 	}
 }
@@ -94,21 +107,23 @@ type reconciler struct {
 	unlink  []string // given up, and perhaps still there
 
 	known map[uint64]bool // every number of the catalog; nil: only what is recent was looked at
+	joins map[uint64]bool // of them, those of merged files
 }
 
 // look reads what the database knows: only what can have changed, or everything where the
 // number of files is not what it should be.
 func (r *reconciler) look(b *bolt.Bucket) error {
 	slices.Sort(r.there.files)
+	slices.Sort(r.there.merged)
 	known := int64(0)
-	for _, n := range r.there.files {
+	for _, n := range slices.Concat(r.there.files, r.there.merged) {
 		if n <= r.state.Last {
 			known++
 		}
 	}
 	err := b.Bucket([]byte(bucketUnlink)).ForEach(func(k, _ []byte) error {
 		r.unlink = append(r.unlink, string(k))
-		if n, _, ok := fileNumber(string(k)); ok && r.has(n) {
+		if r.has(string(k)) {
 			known--
 		}
 		return nil
@@ -118,11 +133,9 @@ func (r *reconciler) look(b *bolt.Bucket) error {
 	}
 	c := b.Bucket([]byte(bucketItems)).Cursor()
 	if known != r.state.Segments {
-		r.known = make(map[uint64]bool, r.state.Segments)
+		r.known, r.joins = make(map[uint64]bool, r.state.Segments), map[uint64]bool{}
 		for _, name := range r.unlink {
-			if n, _, ok := fileNumber(name); ok {
-				r.known[n] = true
-			}
+			r.know(name)
 		}
 		for k, v := c.First(); k != nil; k, v = c.Next() {
 			if err := r.check(v); err != nil {
@@ -148,9 +161,24 @@ func (r *reconciler) look(b *bolt.Bucket) error {
 // recent is how many of the latest segments may have been open when the program ended.
 const recent = 16
 
-func (r *reconciler) has(n uint64) bool {
-	_, ok := slices.BinarySearch(r.there.files, n)
+// has says whether a file is there, by its number.
+func (r *reconciler) has(name string) bool {
+	n, _, _ := fileNumber(name)
+	there := r.there.files
+	if isMerged(name) {
+		there = r.there.merged
+	}
+	_, ok := slices.BinarySearch(there, n)
 	return ok
+}
+
+// know takes down that the catalog knows a file.
+func (r *reconciler) know(name string) {
+	if n, _, ok := fileNumber(name); ok && isMerged(name) {
+		r.joins[n] = true
+	} else if ok {
+		r.known[n] = true
+	}
 }
 
 func (r *reconciler) check(value []byte) error {
@@ -158,15 +186,15 @@ func (r *reconciler) check(value []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errDamaged, err)
 	}
-	if r.known != nil {
-		r.known[i.Segment.Number] = true
+	if r.known != nil && i.Kind != itemGap {
+		r.know(i.Segment.File)
 	}
 	switch i.Kind {
 	case itemGap:
 	case itemOpen:
 		r.open = append(r.open, i)
 	case itemClosed, itemCopy:
-		if !r.has(i.Segment.Number) {
+		if !r.has(i.Segment.File) {
 			r.missing = append(r.missing, i)
 		}
 	}
@@ -185,13 +213,9 @@ func (r *reconciler) settle(s *store) ([]line, error) {
 		return nil, err
 	}
 	notes = append(notes, found...)
-	if len(r.missing) > 0 {
-		gone := line{Kind: lineRemoved, Why: "the file is gone"}
-		for _, i := range r.missing {
-			gone.Removed = append(gone.Removed, i.place())
-			r.log("a file is gone and leaves the catalog", i.Segment.File)
-		}
-		notes = append(notes, gone)
+	for _, i := range r.missing {
+		r.log("a file is gone and leaves the catalog", i.Segment.File)
+		notes = append(notes, line{Kind: lineRemoved, Removed: []uint64{i.place()}, Kept: i.Kind == itemCopy, Why: "the file is gone"})
 	}
 	return notes, unlinkFiles(s, r.ch, r.unlink)
 }
@@ -245,7 +269,7 @@ func (r *reconciler) isNew(n uint64) bool {
 // newer takes in files that the catalog does not know: those with numbers above all others,
 // and, where the number of files was not what it should be, the rest.
 func (r *reconciler) newer() ([]line, error) {
-	if !slices.ContainsFunc(r.there.files, r.isNew) {
+	if r.known == nil && !slices.ContainsFunc(r.there.files, r.isNew) {
 		return nil, nil
 	}
 	entries, err := os.ReadDir(r.ch.folder) // by name, and so by number
@@ -255,44 +279,81 @@ func (r *reconciler) newer() ([]line, error) {
 	var notes []line
 	for _, e := range entries {
 		n, label, ok := fileNumber(e.Name())
-		if !ok || !r.isNew(n) || !e.Type().IsRegular() {
-			continue
+		switch {
+		case !ok || !e.Type().IsRegular():
+		case isMerged(e.Name()):
+			if l, ok := r.joined(e.Name(), n); ok {
+				notes = append(notes, l)
+			}
+		case r.isNew(n):
+			if s, ok := r.takeIn(e.Name(), n); ok {
+				if s.Start.Anchor == 0 && !label.IsZero() {
+					s.Start = record.Instant{Wall: label.UnixNano()}
+				}
+				notes = append(notes, line{Kind: lineClosed, Segment: &s})
+			}
 		}
-		found, err := r.salvage(e.Name())
-		if err != nil {
-			r.log("a file that is new to the catalog is none that can be played, and is left alone", e.Name(), "cause", err.Error())
-			continue
-		}
-		r.log("a file that was new to the catalog", e.Name(), "found", found.String())
-		if found.Removed {
-			continue
-		}
-		s := found.Segment
-		s.Number, s.File, s.EndedBy = n, e.Name(), "found by its name"
-		s.Start = r.catalog.foundAt(found, label)
-		if s.Recording == 0 {
-			s.Recording = n
-		}
-		notes = append(notes, line{Kind: lineClosed, Segment: &s})
 	}
 	return notes, nil
 }
 
-// foundAt places a file that nobody entered: where it has a note, by that, otherwise by its
-// name, which no other time compares with.
-func (c *Catalog) foundAt(found record.Salvaged, label time.Time) record.Instant {
-	t := found.Segment.Start
-	if found.Noted && t != (record.Instant{}) {
-		if t.Anchor = c.anchors.near(t); t.Anchor == 0 {
-			boot := fmt.Sprintf("found/%d", (t.Wall-t.Mono)/int64(time.Minute))
-			t.Anchor = c.anchors.name(t, boot, boot)
-		}
-		return t
+// takeIn salvages a file that the catalog does not know.
+func (r *reconciler) takeIn(name string, n uint64) (record.Segment, bool) {
+	found, err := r.salvage(name)
+	if err != nil {
+		r.log("a file that is new to the catalog is none that can be played, and is left alone", name, "cause", err.Error())
+		return record.Segment{}, false
 	}
-	if label.IsZero() {
+	r.log("a file that was new to the catalog", name, "found", found.String())
+	s := found.Segment
+	s.Number, s.File, s.EndedBy = n, name, "found by its name"
+	s.Start = r.catalog.foundAt(found)
+	if s.Recording == 0 {
+		s.Recording = n
+	}
+	return s, !found.Removed
+}
+
+// joined takes in a merged file whose parts were removed before the catalog was told. Where they
+// are still there the merge is done again by who began it.
+func (r *reconciler) joined(name string, n uint64) (line, bool) {
+	if r.joins[n] {
+		return line{}, false
+	}
+	at := slices.IndexFunc(r.missing, func(i item) bool { return i.Segment.Number == n && i.Kind == itemClosed })
+	if at < 0 {
+		return line{}, false
+	}
+	first := r.missing[at].Segment
+	s, ok := r.takeIn(name, n)
+	if !ok {
+		return line{}, false
+	}
+	s.Start, s.Recording, s.EndedBy = first.Start, first.Recording, first.EndedBy
+	l := line{Kind: lineMerged, Segment: &s}
+	end := s.End().Mono
+	r.missing = slices.DeleteFunc(r.missing, func(i item) bool {
+		part := i.Kind == itemClosed && i.Segment.Recording == first.Recording && i.Segment.Start.Mono >= first.Start.Mono && i.Segment.Start.Mono < end
+		if part {
+			l.Parts = append(l.Parts, i.Segment.Number)
+		}
+		return part
+	})
+	return l, true
+}
+
+// foundAt places a file that nobody entered by its note; without one by nothing that any other
+// time compares with.
+func (c *Catalog) foundAt(found record.Salvaged) record.Instant {
+	t := found.Segment.Start
+	if !found.Noted || t == (record.Instant{}) {
 		return record.Instant{}
 	}
-	return record.Instant{Wall: label.UnixNano()}
+	if t.Anchor = c.anchors.near(t); t.Anchor == 0 {
+		boot := fmt.Sprintf("found/%d", (t.Wall-t.Mono)/int64(time.Minute))
+		t.Anchor = c.anchors.name(t, boot, boot)
+	}
+	return t
 }
 
 // removeFiles removes files, and makes that durable. What is not there is no error.
