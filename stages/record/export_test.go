@@ -96,7 +96,7 @@ func TestAnExportHasExactlyThePicturesAskedFor(t *testing.T) { // R6
 			sources := record.Place(dir, parts)
 			x := indexOf(t, sources[0].Path)
 			lag := x.Tracks[0].Time(int64(x.Tracks[0].Samples[0].Shift)) // the first picture is shown so late
-			for range 20 {
+			for range size(t, 5, 20) {                                   // of four kinds: twenty
 				from := time.Duration(rand.Int64N(int64(7 * second))) //nolint:gosec // any range will do
 				to := from + frameTime + time.Duration(rand.Int64N(int64(4*second)))
 				path := exported(t, sources, from+lag, to+lag)

@@ -38,7 +38,7 @@ func TestPlaybackBeginsWithTheKeyFrameBeforeTheInstant(t *testing.T) { // R6
 				if from == "merged" {
 					sources = []pack.Source{{Path: filepath.Join(dir, merged(t, dir, parts)[0].Segment.File)}}
 				}
-				for range 5 {
+				for range size(t, 4, 20) {
 					from := time.Duration(rand.Int64N(int64(7 * second))) //nolint:gosec // any range will do
 					to := from + frameTime + time.Duration(rand.Int64N(int64(4*second)))
 					path, start := playing(t, sources, from, to)
