@@ -33,8 +33,17 @@ type house struct {
 	done chan error
 }
 
-// open opens a catalog and starts its worker.
+// open opens a catalog, on a disk of which nothing has to stay free.
 func open(t *testing.T, cfg catalog.Config) *house {
+	t.Helper()
+	if cfg.MinFree == 0 {
+		cfg.MinFree = -1
+	}
+	return openAs(t, cfg)
+}
+
+// openAs opens a catalog and starts its worker.
+func openAs(t *testing.T, cfg catalog.Config) *house {
 	t.Helper()
 	h := &house{t: t, logs: &bytes.Buffer{}, done: make(chan error, 1)}
 	if cfg.Data == "" {
@@ -45,9 +54,6 @@ func open(t *testing.T, cfg catalog.Config) *house {
 	}
 	if cfg.Synchronised == nil {
 		cfg.Synchronised = func() bool { return true }
-	}
-	if cfg.MinFree == 0 {
-		cfg.MinFree = -1
 	}
 	if cfg.Salvage == nil {
 		cfg.Salvage = measure
