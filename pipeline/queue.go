@@ -112,7 +112,7 @@ func (q *Queue) preload(frames []hal.Frame) {
 		q.pushed++
 		q.skipping = q.skipping && !startsDecoding(f)
 		q.hasRoom(f.Buf.Len()) // a ring grows
-		q.insert(f.Retain(), f.Buf.Len())
+		q.put(f.Retain(), f.Buf.Len())
 	}
 }
 
@@ -145,13 +145,18 @@ func (q *Queue) admit(f hal.Frame) (hal.Frame, error) {
 		victim.Release()
 		victim = q.dropOldest()
 	}
+	q.put(f, size)
+	return victim, nil
+}
+
+// put inserts a frame, marked where what came before it on its track did not get in.
+func (q *Queue) put(f hal.Frame, size int) {
 	if bit := trackBit(f.Track); q.lostIn&bit != 0 {
 		q.lostIn &^= bit
 		f.Gap = true
 		q.losses.flow(f.Stamp.Mono)
 	}
 	q.insert(f, size)
-	return victim, nil
 }
 
 // setWaits says whether the source that comes next can be held back.

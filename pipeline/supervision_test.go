@@ -396,3 +396,26 @@ func TestAPluggedInCameraIsNotWaitedFor(t *testing.T) {
 		require.Equal(t, pipeline.Running, ch.State())
 	})
 }
+
+// H2: a camera announces itself several times, and not each time can it be opened yet.
+func TestAPluggedInCameraThatIsNotReadyYetIsTriedWhenItIs(t *testing.T) {
+	bubble(t, pipeline.Config{}, func(t *testing.T, r *rig) {
+		cam := &camera{script: "I", openIs: hal.ErrNoDevice}
+		p := &pluggable{cam, make(chan struct{})}
+		ch := add(t, r, pipeline.Define("gate", from(p)).Branch("disk", pipeline.Limit{}, &sink{name: "disk"}))
+		require.NoError(t, ch.Start())
+		wait(10 * time.Minute)
+		for n := range 3 {
+			if n == 2 {
+				cam.plug()
+			}
+			select {
+			case p.came <- struct{}{}:
+			case <-time.After(frameTime):
+				t.Fatal("nobody waits for the camera any more")
+			}
+			wait(2 * frameTime)
+		}
+		require.Equal(t, pipeline.Running, ch.State())
+	})
+}

@@ -3,7 +3,7 @@
 package hil_test
 
 import (
-	"strings"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -15,54 +15,112 @@ import (
 	"github.com/millrace-video/millrace/stages/acquire"
 )
 
-// P8: what happens to a camera shows in its channel: what was got over in the source's counters,
-// what was not in an event with its cause, after which the channel runs again by itself.
+// watched is a channel of one camera whose events are kept.
+type watched struct {
+	*pipeline.Channel
+
+	eng    *pipeline.Engine
+	mu     sync.Mutex
+	events []pipeline.Event
+}
+
+// watch adds a channel, which is not started.
+func watch(t *testing.T, reg *hal.Registry, url string, stages ...pipeline.Stage) *watched {
+	t.Helper()
+	w := &watched{}
+	w.eng = pipeline.NewEngine(pipeline.Config{OnEvent: func(e pipeline.Event) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.events = append(w.events, e)
+	}})
+	var err error
+	w.Channel, err = w.eng.Add(pipeline.Define("cam", acquire.From(reg, url), stages...).
+		Branch("drain", pipeline.Limit{Full: pipeline.DropOldest}, drain{}))
+	require.NoError(t, err)
+	return w
+}
+
+// runs waits until the channel runs, some frames after these.
+func (w *watched) runs(t *testing.T, from uint64) {
+	t.Helper()
+	until(t, "the channel running", func() bool {
+		s := w.Status()
+		return s.State == "running" && s.Stages[0].Frames > from+5
+	})
+}
+
+// causes ends the channel and returns why it fell, each time.
+func (w *watched) causes(t *testing.T) (all []string) {
+	t.Helper()
+	require.NoError(t, w.eng.Exit(t.Context()))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range w.events {
+		if e.Cause != "" {
+			all = append(all, fmt.Sprintf("%v → %v: %s", e.From, e.To, e.Cause))
+		}
+	}
+	return all
+}
+
+// P8: what happens to a camera shows in its channel. What was got over is in the source's
+// counters, and the channel ran on without an event; what was not is in one event with its cause,
+// after which the channel runs again by itself.
 func TestAChannelSaysWhatHappenedToItsCamera(t *testing.T) {
 	for _, tc := range []struct {
-		button string
-		event  error // what the cause of the event is; nil: the channel runs on
+		button  string
+		counted func(hal.SourceStats) bool // what was got over; nil: the channel fell
+		event   error
 	}{
-		{"Inject V4L2_BUF_FLAG_ERROR", nil},
-		{"Inject Fatal Streaming Error", nil},
-		{"Disconnect", hal.ErrNoDevice},
+		{"Inject V4L2_BUF_FLAG_ERROR", func(s hal.SourceStats) bool { return s.Malformed == 1 && s.Fault != "" }, nil},
+		{"Inject Fatal Streaming Error", func(s hal.SourceStats) bool { return s.Recovered == 1 && s.Fault != "" }, nil},
+		{"Percentage of Dropped Buffers", func(s hal.SourceStats) bool { return s.Lost > 3 }, nil},
+		{"Inject VIDIOC_QBUF Error", func(hal.SourceStats) bool { return true }, nil}, // the call is made again
+		{"Disconnect", nil, hal.ErrNoDevice},
 	} {
 		t.Run(tc.button, func(t *testing.T) {
 			dev, _ := cameras(t)
 			nothingLeft(t)
-			var mu sync.Mutex
-			var events []pipeline.Event
-			eng := pipeline.NewEngine(pipeline.Config{OnEvent: func(e pipeline.Event) {
-				mu.Lock()
-				defer mu.Unlock()
-				events = append(events, e)
-			}})
-			ch, err := eng.Add(pipeline.Define("cam", acquire.From(hal.NewRegistry(v4l2.Driver{}), camera(dev, "&format=yuyv"))).
-				Branch("drain", pipeline.Limit{Full: pipeline.DropOldest}, drain{}))
-			require.NoError(t, err)
-			require.NoError(t, ch.Start())
-			runs := func(from uint64) func() bool {
-				return func() bool { s := ch.Status(); return s.State == "running" && s.Stages[0].Frames > from+5 }
+			w := watch(t, hal.NewRegistry(v4l2.Driver{}), camera(dev, "&format=yuyv"))
+			require.NoError(t, w.Start())
+			w.runs(t, 0)
+			set(t, dev, tc.button, map[bool]int32{true: 50}[tc.button == "Percentage of Dropped Buffers"])
+			if tc.counted == nil {
+				until(t, "another run", func() bool { return w.Status().Run > 1 })
+				w.runs(t, 0)
+				causes := w.causes(t)
+				require.Len(t, causes, 1, "of one fall")
+				require.Contains(t, causes[0], tc.event.Error())
+				figure(t, "%s", causes[0])
+				return
 			}
-			until(t, "the channel running", runs(0))
-			press(t, dev, tc.button)
-			if tc.event == nil {
-				until(t, "the fault in the counters", func() bool { return counters(ch).Fault != "" })
-				until(t, "the channel running on", runs(ch.Status().Stages[0].Frames))
-				require.EqualValues(t, 1, ch.Status().Run, "the source was not opened anew")
-				figure(t, "%s", counters(ch).Fault)
-			} else {
-				until(t, "the channel running again", func() bool { return ch.Status().Run > 1 && runs(0)() })
+			until(t, "the fault in the counters", func() bool { return tc.counted(counters(w.Channel)) })
+			w.runs(t, w.Status().Stages[0].Frames)
+			require.EqualValues(t, 1, w.Status().Run, "the source was not opened anew")
+			s := counters(w.Channel)
+			figure(t, "%d lost, %d malformed, %d recovered; %s", s.Lost, s.Malformed, s.Recovered, s.Fault)
+			require.Empty(t, w.causes(t))
+		})
+	}
+}
+
+// P8: a call that the driver refuses while a channel opens its camera is made again, or the next
+// opening works, and the event says which call it was.
+func TestAChannelGetsOverARefusedCall(t *testing.T) {
+	for _, call := range []string{"REQBUFS", "QBUF", "STREAMON"} {
+		t.Run(call, func(t *testing.T) {
+			dev, _ := cameras(t)
+			nothingLeft(t)
+			press(t, dev, "Inject VIDIOC_"+call+" Error")
+			w := watch(t, hal.NewRegistry(v4l2.Driver{}), camera(dev, "&format=yuyv"))
+			require.NoError(t, w.Start())
+			w.runs(t, 0)
+			opened := w.Status().Sources[0].Cause
+			require.Empty(t, opened)
+			for _, cause := range w.causes(t) {
+				require.Contains(t, cause, call)
+				figure(t, "%s", cause)
 			}
-			require.NoError(t, eng.Exit(t.Context()))
-			mu.Lock()
-			defer mu.Unlock()
-			for _, e := range events {
-				if tc.event != nil && e.From == pipeline.Running && strings.Contains(e.Cause, tc.event.Error()) {
-					figure(t, "%v → %v: %s", e.From, e.To, e.Cause)
-					return
-				}
-			}
-			require.NoError(t, tc.event, "no event says so: %+v", events)
 		})
 	}
 }

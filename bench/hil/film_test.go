@@ -5,9 +5,10 @@ package hil_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -30,58 +31,60 @@ type film struct {
 	rec *record.Recorder
 	eng *pipeline.Engine
 
-	files uint64 // that there must be
-	lost  int    // pictures that the source says it lost
+	lost int // pictures that the source says it lost
 
 	mu     sync.Mutex
 	events []pipeline.Event
 }
 
-// newFilm starts a channel from the first of these sources that works, which returns to a better one
-// when that has settled; 0 is the channel's default.
-func newFilm(t *testing.T, settle time.Duration, reg *hal.Registry, urls ...string) *film {
+// newFilm makes a channel from the first of these sources that works, which is not started.
+func newFilm(t *testing.T, reg *hal.Registry, urls ...string) *film {
 	t.Helper()
 	f := &film{dir: filepath.Join("/host/out", t.Name())}
 	f.rec = record.To(f.dir, record.Config{FragmentDuration: 200 * time.Millisecond})
-	f.eng = pipeline.NewEngine(pipeline.Config{OnEvent: func(e pipeline.Event) {
+	f.eng = pipeline.NewEngine(pipeline.Config{Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), OnEvent: func(e pipeline.Event) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.events = append(f.events, e)
 	}})
-	origin := acquire.From(reg, urls...)
-	origin.Settle = settle
 	var err error
-	f.Channel, err = f.eng.Add(pipeline.Define("gate", origin).Branch("disk", record.Ring{Fragment: 200 * time.Millisecond}, f.rec))
+	f.Channel, err = f.eng.Add(pipeline.Define("gate", acquire.From(reg, urls...)).Branch("disk", record.Ring{Fragment: 200 * time.Millisecond}, f.rec))
 	require.NoError(t, err)
-	require.NoError(t, f.Start())
 	return f
 }
 
-// records waits until the channel is on this source, which it was not before, and n of its pictures
-// are in a new file. It returns how long the channel took to be on it.
-func (f *film) records(t *testing.T, url string, n int) (took time.Duration) {
+func (f *film) start(t *testing.T) {
 	t.Helper()
+	require.NoError(t, f.Start())
+}
+
+// switches makes the channel go over to this source by what is done, and waits until n of its
+// pictures are in a new file. It returns how long the channel took to be on it from then on.
+func (f *film) switches(t *testing.T, by func(*testing.T), url string, n int) (took time.Duration) {
+	t.Helper()
+	files := f.recorded(t).Segments
+	by(t)
 	begin := time.Now()
 	until(t, "the channel on "+url, func() bool { return f.Status().Source == url })
 	took = time.Since(begin)
-	f.files++
-	until(t, "a file of "+url, func() bool { return f.recorded(t).Segments == f.files })
+	until(t, "a file of "+url, func() bool { return f.recorded(t).Segments > files })
 	enough := f.recorded(t).Frames + uint64(n)
 	until(t, "a recording of "+url, func() bool { return f.recorded(t).Frames >= enough })
 	return took
 }
 
-// causes returns why the channel changed its state.
-func (f *film) causes() []string {
+// requireCauses checks that each of these losses of a source says why, where an operator looks.
+func (f *film) requireCauses(t *testing.T, why error, losses int) {
+	t.Helper()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var all []string
+	said := 0
 	for _, e := range f.events {
-		if e.Cause != "" {
-			all = append(all, fmt.Sprintf("%v → %v: %s", e.From, e.To, e.Cause))
+		if e.From == pipeline.Running && strings.Contains(e.Cause, why.Error()) {
+			said++
 		}
 	}
-	return all
+	require.Equal(t, losses, said, "%+v", f.events)
 }
 
 func (f *film) recorded(t *testing.T) record.Stats {
@@ -105,7 +108,7 @@ func (f *film) finish(t *testing.T, breaks int) {
 // The rig itself: what is recorded inside, the host decodes.
 func TestTheHostDecodesARecording(t *testing.T) {
 	nothingLeft(t)
-	f := newFilm(t, 0, hal.NewRegistry(rtsp.Driver{}), fallback(t))
-	f.records(t, fallback(t), 50)
+	f := newFilm(t, hal.NewRegistry(rtsp.Driver{}), fallback(t))
+	f.switches(t, f.start, fallback(t), 50)
 	f.finish(t, 0)
 }

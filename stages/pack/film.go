@@ -18,6 +18,8 @@ type Film struct {
 	size   int64 // of the payload
 	note   []byte
 	align  int64 // of the payload and its pieces; 0: none
+
+	fragmented bool // it has no tables: its frames come in fragments
 }
 
 // piece is a part of a file that is copied as it is.
@@ -29,9 +31,8 @@ type piece struct {
 
 // Source is a file that frames are taken from.
 type Source struct {
-	Path  string
-	Index *Index
-	At    time.Duration // of its time 0 on the film's time line
+	Path string
+	At   time.Duration // of its time 0 on the film's time line
 }
 
 // ErrTooLong says that a film has no room for more frames: begin another.
@@ -76,25 +77,25 @@ func (f *Film) Differs(x *Index) string {
 	return ""
 }
 
-// Append adds all frames of a file, of which Differs has nothing to say. What lies between two
+// Append adds all frames of a file whose index is x, of which Differs has nothing to say. What lies between two
 // files is bridged: the last frame before lasts until the next. The file is taken as one piece,
 // so that its old headers are in the film too, where no player looks.
-func (f *Film) Append(s Source) error {
-	if f.frames()+s.Index.frames() > maxSamples {
-		return fmt.Errorf("%w: %d", ErrTooLong, f.frames()+s.Index.frames())
+func (f *Film) Append(s Source, x *Index) error {
+	if f.frames()+x.frames() > maxSamples {
+		return fmt.Errorf("%w: %d", ErrTooLong, f.frames()+x.frames())
 	}
 	f.align = block
 	f.size = (f.size + block - 1) / block * block
-	f.pieces = append(f.pieces, piece{path: s.Path, size: s.Index.Whole, at: f.size})
-	for i := range s.Index.Tracks {
+	f.pieces = append(f.pieces, piece{path: s.Path, size: x.Whole, at: f.size})
+	for i := range x.Tracks {
 		r := &f.reels[i]
 		at := units(s.At, r.Scale)
-		for k := range s.Index.Tracks[i].Samples {
-			a := &s.Index.Tracks[i].Samples[k]
+		for k := range x.Tracks[i].Samples {
+			a := &x.Tracks[i].Samples[k]
 			r.add(a, at+a.DTS, f.size+a.Offset)
 		}
 	}
-	f.size += s.Index.Whole
+	f.size += x.Whole
 	return nil
 }
 
@@ -114,8 +115,9 @@ func (x *Index) frames() int {
 	return n
 }
 
-// Length returns how long the lead track is, from its first frame's decode time on.
+// Length returns how long the film is: its lead track, from the film's start on.
 func (f *Film) Length() time.Duration {
 	r := &f.reels[f.lead]
-	return since(r.length(), r.Scale)
+	e, _ := r.edits()
+	return since(e.wait+e.length, r.Scale)
 }

@@ -69,9 +69,11 @@ func matrix() []byte {
 	return fields(one, uint32(0), uint32(0), uint32(0), one, uint32(0), uint32(0), uint32(0), uint32(1<<30))
 }
 
+func fileType() node { return leaf("ftyp", fields("isom", uint32(512), "isomiso2iso6mp41")) }
+
 // head returns what stands before the payload, in pieces, and how long it is.
 func (f *Film) head() ([][]byte, int64) {
-	ftyp := leaf("ftyp", fields("isom", uint32(512), "isomiso2mp41"))
+	ftyp := fileType()
 	wide := f.size > math.MaxUint32-maxHead
 	moov := f.moov(wide, 0)
 	size := int64(ftyp.size() + moov.size() + mdatHead)
@@ -100,7 +102,7 @@ func (f *Film) moov(wide bool, start int64) node {
 	longest := int64(0)
 	kids := []node{{}}
 	for i := range f.reels {
-		if f.reels[i].count == 0 {
+		if f.reels[i].count == 0 && !f.fragmented {
 			continue
 		}
 		kids = append(kids, f.reels[i].trak(wide, start))
@@ -108,7 +110,19 @@ func (f *Film) moov(wide bool, start int64) node {
 	}
 	kids[0] = leaf("mvhd", fields(version1, int64(0), int64(0), movieScale, longest, one, uint16(0x100), uint16(0), int64(0)),
 		matrix(), make([]byte, 24), fields(f.nextID()))
+	if f.fragmented {
+		kids = append(kids, f.mvex())
+	}
 	return box("moov", kids...)
+}
+
+// mvex says that fragments follow.
+func (f *Film) mvex() node {
+	kids := make([]node, 0, len(f.reels))
+	for i := range f.reels {
+		kids = append(kids, leaf("trex", fields(uint32(0), f.reels[i].ID, uint32(1), int64(0), uint32(0))))
+	}
+	return box("mvex", kids...)
 }
 
 func (f *Film) nextID() uint32 {

@@ -33,9 +33,33 @@ func (f *Film) WriteFile(ctx context.Context, to *os.File) error {
 	if _, err := v.Write(to, parts); err != nil {
 		return err
 	}
+	return f.each(func(p *piece, from *os.File) error { return p.copy(ctx, to, at+p.at, from) })
+}
+
+// each opens the files that the film is made of, one after the other.
+func (f *Film) each(do func(p *piece, from *os.File) error) (err error) {
+	var from *os.File
+	defer func() {
+		if from != nil {
+			err = errors.Join(err, from.Close())
+		}
+	}()
 	for i := range f.pieces {
-		if err := f.pieces[i].copy(ctx, to, at+f.pieces[i].at); err != nil {
-			return err
+		p := &f.pieces[i]
+		if from == nil || from.Name() != p.path {
+			if from != nil {
+				err = from.Close()
+				from = nil
+			}
+			if err != nil {
+				return err
+			}
+			if from, err = os.Open(p.path); err != nil {
+				return err
+			}
+		}
+		if err = do(p, from); err != nil {
+			return fmt.Errorf("copy %s: %w", p.path, err)
 		}
 	}
 	return nil
@@ -47,66 +71,55 @@ func (f *Film) WriteTo(w io.Writer) (int64, error) {
 	f.finish()
 	parts, _ := f.head()
 	total := int64(0)
-	for _, b := range parts {
+	write := func(b []byte) error {
 		n, err := w.Write(b)
 		total += int64(n)
-		if err != nil {
+		return err
+	}
+	for _, b := range parts {
+		if err := write(b); err != nil {
 			return total, err
 		}
 	}
 	at := int64(0)
-	for i := range f.pieces {
-		p := &f.pieces[i]
-		pad, err := w.Write(make([]byte, p.at-at))
-		total += int64(pad)
-		if err != nil {
-			return total, err
+	err := f.each(func(p *piece, from *os.File) error {
+		if p.at > at {
+			if err := write(make([]byte, p.at-at)); err != nil {
+				return err
+			}
 		}
-		n, err := p.send(w)
+		n, err := p.send(w, from)
 		total += n
-		if err != nil {
-			return total, err
-		}
 		at = p.at + p.size
-	}
-	return total, nil
+		return err
+	})
+	return total, err
 }
 
-func (p *piece) send(w io.Writer) (n int64, err error) {
-	from, err := os.Open(p.path)
-	if err != nil {
+func (p *piece) send(w io.Writer, from *os.File) (int64, error) {
+	if _, err := from.Seek(p.offset, io.SeekStart); err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, from.Close()) }()
-	if _, err = from.Seek(p.offset, io.SeekStart); err != nil {
-		return 0, err
-	}
-	n, err = io.CopyN(w, from, p.size)
+	n, err := io.CopyN(w, from, p.size)
 	if errors.Is(err, io.EOF) {
-		err = fmt.Errorf("%s: %w", p.path, io.ErrUnexpectedEOF)
+		err = io.ErrUnexpectedEOF
 	}
 	return n, err
 }
 
 // copy copies the piece to byte at of a file.
-func (p *piece) copy(ctx context.Context, to *os.File, at int64) (err error) {
-	from, err := os.Open(p.path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, from.Close()) }()
+func (p *piece) copy(ctx context.Context, to *os.File, at int64, from *os.File) error {
 	const most = 32 << 20 // so that it can be cancelled
-	done := int64(0)
-	for done < p.size {
+	for done := int64(0); done < p.size; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		n, err := copyRange(to, at+done, from, p.offset+done, min(most, p.size-done))
 		if err != nil {
-			return fmt.Errorf("copy %s: %w", p.path, err)
+			return err
 		}
 		if n == 0 {
-			return fmt.Errorf("copy %s: %w", p.path, io.ErrUnexpectedEOF)
+			return io.ErrUnexpectedEOF
 		}
 		done += n
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"time"
 )
 
@@ -123,6 +124,23 @@ func ReadIndex(r io.ReaderAt, size int64) (*Index, error) {
 		return nil, fmt.Errorf("%w: no fragment is whole", ErrCut)
 	}
 	return &s.index, nil
+}
+
+// OpenIndex is ReadIndex for a file by its name.
+func OpenIndex(path string) (x *Index, err error) {
+	f, err := os.Open(path) //nolint:gosec // the caller's own file
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	is, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if x, err = ReadIndex(f, is.Size()); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return x, nil
 }
 
 // top is a box at the file's top.

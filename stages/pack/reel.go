@@ -14,6 +14,7 @@ type reel struct {
 	first int64 // DTS of the first sample, on the film's time line
 	at    int64 // of the last one
 	lasts uint32
+	until int64 // where the picture that is shown last ends
 
 	stts, ctts, stss, stsz, stsc []byte
 	chunks                       []int64
@@ -45,6 +46,7 @@ func (r *reel) add(s *Sample, dts, pos int64) {
 	}
 	r.count++
 	r.lasts = s.Duration
+	r.until = max(r.until, dts+int64(s.Shift)+int64(s.Duration))
 	r.stsz = be.AppendUint32(r.stsz, s.Size)
 	r.ctts = repeat(r.ctts, uint32(s.Shift))
 	r.back = r.back || s.Shift < 0

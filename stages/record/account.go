@@ -92,6 +92,9 @@ func (r *Recorder) missing(to Instant) []Gap {
 	causes := r.causes(from.Mono, to.Mono)
 	if from == (Instant{}) { // what was before this recorder the catalog knows
 		g := Gap{To: to, Cause: Starting}
+		if len(causes) > 0 && causes[0].cause == NotRunning { // until its Init, a moment ago
+			causes = causes[1:]
+		}
 		if len(causes) > 0 && causes[0].cause != Dropped {
 			g.Cause, g.Detail = causes[0].cause, causes[0].detail
 		}
@@ -129,7 +132,7 @@ func (r *Recorder) presumed() Cause {
 func (r *Recorder) causes(from, to int64) []blame {
 	all := slices.Clone(r.blamed)
 	if r.losses != nil {
-		for _, l := range r.losses(from) {
+		for _, l := range r.losses(from - int64(r.step)) { // it may have begun right behind the last frame
 			all = append(all, blame{l.Mono, causeOf(l.Why), l.Detail})
 		}
 	}

@@ -87,7 +87,7 @@ type live struct {
 	marks  int
 }
 
-func watched(t *testing.T, clip *packtest.Clip, cfg record.Config) *live {
+func filmed(t *testing.T, clip *packtest.Clip, cfg record.Config) *live {
 	t.Helper()
 	l := &live{book: &book{}, clip: clip}
 	cfg.Catalog = l.book
@@ -172,8 +172,12 @@ func TestEverySecondIsInAFileOrInAGapWithItsCause(t *testing.T) { // R6
 		do   func(l *live)
 		want string
 	}{
-		{"files that follow each other meet", record.Config{SegmentDuration: time.Second}, func(l *live) { l.play(75) },
-			"gap(0,starting,?) o1 c1[1s] o2 c2[1s] o3 c3[1s]"},
+		{
+			"files that follow each other meet",
+			record.Config{SegmentDuration: time.Second},
+			func(l *live) { l.play(75) },
+			"gap(0,starting,?) o1 c1[1s] o2 c2[1s] o3 c3[1s]",
+		},
 		{"a source that starts again", record.Config{}, func(l *live) {
 			l.play(50)
 			l.mark(pipeline.RunEnded)
@@ -255,7 +259,7 @@ func TestEverySecondIsInAFileOrInAGapWithItsCause(t *testing.T) { // R6
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := watched(t, clip, tc.cfg)
+				l := filmed(t, clip, tc.cfg)
 				tc.do(l)
 				plays(t, l.close())
 				require.Equal(t, tc.want, l.book.lines())
@@ -267,7 +271,7 @@ func TestEverySecondIsInAFileOrInAGapWithItsCause(t *testing.T) { // R6
 
 func TestAGapSaysTheWords(t *testing.T) { // R6
 	synctest.Test(t, func(t *testing.T) {
-		l := watched(t, pictures(t, false), record.Config{})
+		l := filmed(t, pictures(t, false), record.Config{})
 		l.play(25)
 		l.mark(pipeline.RunEnded)
 		l.lose(time.Second, pipeline.LostSource, "rtsp://gate/main: connection refused")
@@ -280,7 +284,7 @@ func TestAGapSaysTheWords(t *testing.T) { // R6
 
 func TestARecordingOnCommandWaitsForIt(t *testing.T) { // R4
 	synctest.Test(t, func(t *testing.T) {
-		l := watched(t, pictures(t, false), record.Config{OnCommand: true})
+		l := filmed(t, pictures(t, false), record.Config{OnCommand: true})
 		require.Equal(t, []bool{false}, l.wants, "the branch asks for nothing")
 		l.play(25)
 		require.Equal(t, "stopped", l.stats().State)
@@ -302,7 +306,7 @@ func TestARecordingOnCommandWaitsForIt(t *testing.T) { // R4
 func TestWhatIsReplayedIsNotRecordedTwice(t *testing.T) { // R4
 	clip := pictures(t, false)
 	synctest.Test(t, func(t *testing.T) {
-		l := watched(t, clip, record.Config{})
+		l := filmed(t, clip, record.Config{})
 		l.play(35)
 		l.r.StopRecording()
 		l.mark(pipeline.Asked)
@@ -367,7 +371,7 @@ func TestADiskThatStaysFullFailsAndIsTheCause(t *testing.T) { // R7, A3
 	dir := filepath.Join(t.TempDir(), "disk")
 	resize := smallDisk(t, dir, 48<<10)
 	synctest.Test(t, func(t *testing.T) {
-		l := watched(t, clip, record.Config{Space: &reclaimer{err: errNoMore}})
+		l := filmed(t, clip, record.Config{Space: &reclaimer{err: errNoMore}})
 		l.dir = dir
 		l.r = record.To(dir, record.Config{Space: &reclaimer{err: errNoMore}, Catalog: l.book})
 		l.open()

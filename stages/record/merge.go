@@ -89,7 +89,7 @@ type merger struct {
 // take adds a part, or says why it does not go into the same file as those before.
 func (m *merger) take(p Segment) (string, error) {
 	path := filepath.Join(m.dir, p.File)
-	x, err := readIndex(path)
+	x, err := pack.OpenIndex(path)
 	if err != nil {
 		return "", fmt.Errorf("merge: %w", err)
 	}
@@ -106,7 +106,7 @@ func (m *merger) take(p Segment) (string, error) {
 		gap, _ := gapBetween(m.parts[n-1], p)
 		at += gap
 	}
-	err = m.film.Append(pack.Source{Path: path, Index: x, At: at})
+	err = m.film.Append(pack.Source{Path: path, At: at}, x)
 	if errors.Is(err, pack.ErrTooLong) && len(m.parts) > 0 {
 		return err.Error(), nil
 	}
@@ -127,22 +127,6 @@ func (s Segment) apart(next Segment, longest time.Duration) string {
 		return fmt.Sprintf("%s are missing before %s", gap.Round(time.Millisecond), next.File)
 	}
 	return ""
-}
-
-func readIndex(path string) (x *pack.Index, err error) {
-	f, err := os.Open(path) //nolint:gosec // the recorder's own file
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	is, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if x, err = pack.ReadIndex(f, is.Size()); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return x, nil
 }
 
 // finish writes the merged file.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -181,6 +182,7 @@ func TestWhatAPlayerCouldNotFollowGoesIntoAnotherFile(t *testing.T) { // R4
 	other, more := recorded(t, 4, "audio=aac&seed=2")
 	small := filepath.Join(t.TempDir(), "small")
 	require.NoError(t, film(t.Context(), "synth://?size=160x112&rate=25&pace=fast&frames=50&audio=aac", record.To(small, record.Config{})))
+	rich, richer := recorded(t, 2, "audio=none&bitrate=12M")
 	mute, silent := recorded(t, 2, "audio=none")
 	take := func(from string, p record.Segment) record.Segment { // into dir, as the next part
 		file, err := os.ReadFile(filepath.Join(from, p.File))
@@ -201,6 +203,7 @@ func TestWhatAPlayerCouldNotFollowGoesIntoAnotherFile(t *testing.T) { // R4
 	p = take(mute, silent[0])
 	p.Start.Mono, p.Start.Anchor = 5, 2
 	parts = append(parts, p)
+	parts = append(parts, take(rich, richer[0]))
 
 	all := merged(t, dir, parts)
 	var report []string
@@ -214,7 +217,8 @@ func TestWhatAPlayerCouldNotFollowGoesIntoAnotherFile(t *testing.T) { // R4
 		"1 parts from 00000004; 2 tracks became 1",
 		"1 parts from 00000005; 1m1s are missing before 00000006-20260101T000000Z.mp4",
 		"1 parts from 00000006; nobody can tell how much time lies before 00000007-20260101T000000Z.mp4: the clock was set",
-		"1 parts from 00000007; ",
+		"1 parts from 00000007; track 1: other parameters of avc1",
+		"1 parts from 00000008; ",
 	}, report)
 }
 
@@ -228,15 +232,23 @@ func TestAMergeThatIsCancelledLeavesNothing(t *testing.T) { // R4
 	require.ErrorIs(t, err, context.Canceled)
 	after, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	require.Equal(t, names2(before), names2(after))
+	require.Equal(t, entries(before), entries(after))
 }
 
-func names2(all []os.DirEntry) []string {
+func entries(all []os.DirEntry) []string {
 	list := make([]string, 0, len(all))
 	for _, e := range all {
 		list = append(list, e.Name())
 	}
 	return list
+}
+
+func TestAMergeAsksForRoomFirst(t *testing.T) { // R4, R7
+	require.NoError(t, record.RoomFor(t.TempDir(), 1))
+	err := record.RoomFor(t.TempDir(), 1<<62)
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	require.ErrorContains(t, err, "delete old recordings")
+	require.ErrorIs(t, record.RoomFor(filepath.Join(t.TempDir(), "none"), 1), os.ErrNotExist)
 }
 
 func TestLeftoversOfAMergeAreRemovedAndNothingElse(t *testing.T) { // R4

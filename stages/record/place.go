@@ -1,6 +1,11 @@
 package record
 
-import "time"
+import (
+	"path/filepath"
+	"time"
+
+	"github.com/millrace-video/millrace/stages/pack"
+)
 
 // What two files say of the time between them is taken for the truth where it is shorter than
 // some; stamps come with the jitter of a network.
@@ -28,4 +33,20 @@ func gapBetween(before, next Segment) (time.Duration, bool) {
 		gap = 0
 	}
 	return gap, known
+}
+
+// Place puts the files of a channel on one time line, which begins with the first of them, for
+// pack.Export and pack.Fragments: their distances are those at which they were recorded, and
+// files that meet have no seam.
+func Place(dir string, segments []Segment) []pack.Source {
+	all := make([]pack.Source, 0, len(segments))
+	at := time.Duration(0)
+	for i, s := range segments {
+		if i > 0 {
+			gap, _ := gapBetween(segments[i-1], s)
+			at += segments[i-1].Length + gap
+		}
+		all = append(all, pack.Source{Path: filepath.Join(dir, s.File), At: at})
+	}
+	return all
 }

@@ -70,18 +70,17 @@ func salvage(f *os.File) (Salvaged, error) {
 		return s, errors.New("it is no regular file")
 	}
 	x, err := pack.ReadIndex(f, is.Size())
-	nothing := errors.Is(err, pack.ErrCut)
 	switch {
-	case nothing:
+	case errors.Is(err, pack.ErrCut):
 		s.Cut, s.Removed = is.Size(), true
-		return s, nil //nolint:nilerr // what cannot be played is removed
+		return s, nil
 	case err != nil:
 		return s, err
 	}
 	s = s.found(x)
 	s.Segment.Bytes = is.Size()
 	if x.Broken != nil || x.Progressive {
-		return s, nil //nolint:nilerr // what cannot be played is removed
+		return s, nil //nolint:nilerr // that is part of the finding
 	}
 	s.Cut, s.Segment.Bytes = is.Size()-x.Whole, x.Whole
 	if s.Cut > 0 {

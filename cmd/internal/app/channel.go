@@ -23,7 +23,8 @@ const (
 func (a *App) define(ctx context.Context, ch config.Channel) *pipeline.Definition {
 	def := pipeline.Define(ch.Name, origin(a.reg, ch), trunk(ctx, a.reg, ch.Encode, a.log)...)
 	if ch.Record.Enabled {
-		def.Branch(DiskBranch, record.Ring{Max: int(ch.Record.Ring), OnDemand: true}, a.recorders.add(ch.Name, ch.Folder(a.cfg.Data), ch.Record))
+		ring := record.Ring{Max: int(ch.Record.Ring), Growth: ch.Record.Growth, Pace: ch.Record.Read, OnDemand: true}
+		def.Branch(DiskBranch, ring, a.recorders.add(ch.Name, ch.Folder(a.cfg.Data), ch.Record))
 	}
 	if ch.Live.Enabled && a.live != nil {
 		limit := rtsp.Limit()

@@ -14,6 +14,8 @@ import (
 
 // recorders are those of all channels, and what they share.
 type recorders struct {
+	clock   *hal.Clock
+	log     *slog.Logger
 	disks   *record.Disks
 	merger  *record.Merger
 	catalog record.Catalog
@@ -27,7 +29,7 @@ type recorders struct {
 // newRecorders returns none yet. catalog and space may be nil.
 func newRecorders(catalog record.Catalog, space record.Space, clock *hal.Clock, log *slog.Logger) *recorders {
 	return &recorders{
-		disks: record.NewDisks(clock, log), merger: record.NewMerger(catalog, clock, log),
+		clock: clock, log: log, disks: record.NewDisks(clock, log), merger: record.NewMerger(catalog, clock, log),
 		catalog: catalog, space: space, byName: map[string]*record.Recorder{},
 	}
 }
@@ -48,9 +50,9 @@ func (r *recorders) add(channel, dir string, c config.Record) *record.Recorder {
 	return one
 }
 
-// start runs what the recorders share, on two workers.
+// start runs what the recorders share, and keeps their clock true.
 func (r *recorders) start(ctx context.Context, threads *pool.Pool) error {
-	workers, err := threads.Reserve(2)
+	workers, err := threads.Reserve(3)
 	if err != nil {
 		return err
 	}
@@ -59,7 +61,19 @@ func (r *recorders) start(ctx context.Context, threads *pool.Pool) error {
 	return errors.Join(
 		workers.Go(func() error { return r.disks.Run(ctx) }, nil),
 		workers.Go(func() error { return r.merger.Run(ctx) }, nil),
+		workers.Go(func() error { return r.watchClock(ctx) }, nil),
 	)
+}
+
+// watchClock says when somebody sets the wall clock: what follows goes into new files.
+func (r *recorders) watchClock(ctx context.Context) error {
+	err := r.clock.Watch(ctx, func() {
+		r.log.Warn("the wall clock was set: recordings go on in new files", "now", r.clock.Now(), "anchor", r.clock.Anchor().Number)
+	})
+	if err != nil {
+		r.log.Error("the wall clock is not watched; labels of recordings may be wrong after it is set", "cause", err.Error())
+	}
+	return err
 }
 
 // end stops what the recorders share, once they have left.

@@ -104,6 +104,7 @@ channels:
 		Enabled: true, Dir: "west", SegmentDuration: 90 * time.Minute, SegmentBytes: 64 << 20, FragmentDuration: 500 * time.Millisecond, Ring: 8_000_000,
 		Sync: 1, OnCommand: true, Merge: "keep", MergeBytes: 2_000_000_000, Resume: 0,
 		Keep: 7 * 24 * time.Hour, MaxBytes: 50e9, KeepEvents: (30*24 + 12) * time.Hour,
+		Growth: pipeline.Growth{Start: 1 << 20},
 	}, gate.Record)
 	require.Equal(t, config.Live{Enabled: true, Frames: 99, Bytes: 1_000_000, Full: pipeline.DropOldest}, gate.Live)
 	require.Equal(t, "/srv/rec/west", gate.Folder(c.Data))
@@ -113,6 +114,19 @@ channels:
 	require.False(t, yard.Record.Enabled)
 	require.False(t, yard.Live.Enabled)
 	require.Equal(t, "password xxxxx, again xxxxx", c.Scrub("password "+password+", again s3cr3t%3Ap%40ss%2Fword"))
+}
+
+// R1, R2: the ring is a maximum alone, or everything its size and its reader follow.
+func TestTheRing(t *testing.T) {
+	c, err := config.Parse("m.yml", []byte(with(`    record:
+      ring: {max: 1G, start: 4Mi, step: 500M, piece: 8Mi, threshold: 0.5, shrink_after: 1m}
+      read: {initial: 200ms, floor: 50ms, max: 10s, empty: 3}
+`)), env())
+	require.NoError(t, err)
+	r := c.Channels[0].Record
+	require.EqualValues(t, 1_000_000_000, r.Ring)
+	require.Equal(t, pipeline.Growth{Start: 4 << 20, Step: 500_000_000, Piece: 8 << 20, ShrinkAfter: time.Minute}, r.Growth)
+	require.Equal(t, pipeline.Pace{Initial: 200 * time.Millisecond, Floor: 50 * time.Millisecond, Max: 10 * time.Second, Empty: 3, Threshold: 0.5}, r.Read)
 }
 
 func TestChannelsByName(t *testing.T) {

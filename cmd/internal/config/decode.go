@@ -269,6 +269,32 @@ func (d *decoder) size(dst *int64, low, high int64) setter {
 	}
 }
 
+// sizeInt is size for what lies in memory.
+func (d *decoder) sizeInt(dst *int, low, high int64) setter {
+	return func(n *node, path string) {
+		v := int64(*dst)
+		d.size(&v, low, high)(n, path)
+		*dst = int(v)
+	}
+}
+
+// part reads a part of a whole.
+func (d *decoder) part(dst *float64) setter {
+	return func(n *node, path string) {
+		const want = "a part of the whole such as 0.75, above 0 and at most 1"
+		raw, ok := d.scalar(n, path, want, isFloat, isInteger)
+		if !ok {
+			return
+		}
+		v, err := strconv.ParseFloat(raw, 64)
+		if err != nil || !(v > 0 && v <= 1) {
+			d.wrong(n, path, "is %s: %s", d.show(raw), want)
+			return
+		}
+		*dst = v
+	}
+}
+
 // bitrate reads bits a second, with a unit or without.
 func (d *decoder) bitrate(dst *int, low, high int64) setter {
 	return func(n *node, path string) {
