@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/millrace-video/millrace/cmd/internal/playback"
 	"github.com/millrace-video/millrace/pipeline"
 )
 
@@ -126,7 +127,7 @@ type route struct {
 }
 
 func (h *handler) routes() []route {
-	return []route{
+	return append([]route{
 		{http.MethodGet, "/v1/channels", h.list},
 		{http.MethodGet, "/v1/channels/{name}", h.show},
 		{http.MethodPost, "/v1/channels/{name}/init", h.command((*pipeline.Channel).Init)},
@@ -138,7 +139,7 @@ func (h *handler) routes() []route {
 		{http.MethodGet, "/v1/channels/{name}/timeline", h.timeline},
 		{http.MethodGet, "/v1/disk", h.disk},
 		{http.MethodGet, "/v1/openapi.yaml", h.description},
-	}
+	}, newPlayer(h).routes()...)
 }
 
 // Routes returns what the API answers, as METHOD PATH.
@@ -162,6 +163,8 @@ type Channels struct {
 type Error struct {
 	Error string `json:"error"`          // what is wrong
 	Hint  string `json:"hint,omitempty"` // what to do
+	// Parts are the films that a range is, where it is not one.
+	Parts []playback.Part `json:"parts,omitempty"`
 }
 
 func (h *handler) list(w http.ResponseWriter, _ *http.Request) {
