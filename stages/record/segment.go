@@ -65,7 +65,7 @@ func (r *Recorder) write(parts [][]byte) error {
 	r.stats.now.Bytes += uint64(n)
 	r.stats.now.Fragments++
 	r.stats.now.Frames += uint64(held - s.packer.Frames())
-	r.stats.now.Length = s.length()
+	r.stats.now.Length = max(s.length(), s.info.Length)
 	r.stats.mu.Unlock()
 	if s.info.Number > 0 && s.info.Bytes == s.head+n {
 		err = r.settle()
