@@ -60,7 +60,7 @@ func TestAUSBCameraUnpluggedWhileRecorded(t *testing.T) {
 			cam.plug(t)
 			now = node(t, usbName)
 			seen = append(seen, time.Since(begin)) // an emulated kernel takes its time
-		}, url, 10))
+		}, url, 5))
 		dev, err := os.Open(now)
 		require.NoError(t, err)
 		if held != nil {
@@ -69,7 +69,7 @@ func TestAUSBCameraUnpluggedWhileRecorded(t *testing.T) {
 		}
 		held = dev
 		f.lost += lost(f.Channel)
-		away = append(away, f.switches(t, cam.pull, fallback(t), 10))
+		away = append(away, f.switches(t, cam.pull, fallback(t), 5))
 	}
 	require.NoError(t, held.Close())
 	f.finish(t, 2*cycles)
