@@ -21,7 +21,8 @@ import (
 	"github.com/millrace-video/millrace/stages/record"
 )
 
-// film is a channel that records where the host will look at it.
+// film is a channel that records. The host is shown it when it is finished: until then a busy disk of
+// the host holds up nobody.
 type film struct {
 	*watched
 
@@ -33,7 +34,7 @@ type film struct {
 // newFilm makes a channel from the first of these sources that works, which is not started.
 func newFilm(t *testing.T, reg *hal.Registry, urls ...string) *film {
 	t.Helper()
-	dir := filepath.Join("/host/out", t.Name())
+	dir := t.TempDir()
 	rec := record.To(dir, record.Config{FragmentDuration: 200 * time.Millisecond})
 	return &film{dir: dir, rec: rec, watched: watch(t, pipeline.Define("gate", acquire.From(reg, urls...)).
 		Branch("disk", record.Ring{Interval: 200 * time.Millisecond}, rec))}
@@ -78,6 +79,7 @@ func (f *film) finish(t *testing.T, breaks int) {
 	want, err := json.Marshal(hil.Want{Case: t.Name(), Width: hil.Width, Height: hil.Height, Pictures: int(f.recorded(t).Frames), Breaks: breaks, Lost: f.lost})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(f.dir, hil.WantFile), want, 0o600))
+	require.NoError(t, os.CopyFS(filepath.Join("/host/out", t.Name()), os.DirFS(f.dir)))
 }
 
 // The rig itself: what is recorded inside, the host decodes.
