@@ -15,6 +15,7 @@ type branch struct {
 	name  string
 	stage Stage
 	in    *Queue
+	lost  *losses // its own
 	run   *runner
 	done  chan struct{} // closed when the worker has left
 
@@ -28,7 +29,8 @@ func newBranch(ch *assembly, d branchDefinition) (*branch, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &branch{ch: ch, name: d.name, stage: d.stage, in: q, done: make(chan struct{})}
+	b := &branch{ch: ch, name: d.name, stage: d.stage, in: q, lost: ch.lostIn[d.name], done: make(chan struct{})}
+	q.losses = b.lost
 	b.run = &runner{stage: d.stage, in: q, gate: ch.gate, clock: ch.eng.clock}
 	return b, nil
 }
@@ -45,6 +47,9 @@ func (b *branch) env() Env {
 			}
 		}
 	}
+	e.Losses = func(since int64) []Loss { return lossesSince(since, b.ch.lost, b.lost) }
+	e.Mark = func() { b.in.mark(Asked) }
+	e.Resume = b.in.resume
 	return e
 }
 
@@ -129,10 +134,12 @@ func (b *branch) rose() {
 	b.mu.Lock()
 	b.down = false
 	b.mu.Unlock()
+	b.lost.flow(b.ch.eng.clock.Mono())
 	b.ch.machine.branchDown(-1, "")
 }
 
 func (b *branch) note(err error) {
+	b.lost.note(b.ch.eng.clock.Mono(), LostFailed, err.Error())
 	b.ch.log.Error("branch failed", "channel", b.ch.Name(), "branch", b.name, "cause", describe(err))
 	b.mu.Lock()
 	b.fault = fault{cause: err.Error(), at: b.ch.eng.clock.Now(), count: b.fault.count + 1}

@@ -20,16 +20,24 @@ type Channel struct {
 	removed bool                   // the engine has forgotten it; who holds the turn reads and writes it
 	saidNo  sync.Once              // the refusal of a priority
 	opening atomic.Pointer[string] // the stage that Init opens
+	lost    *losses                // why frames did not come, to any branch
+	lostIn  map[string]*losses     // and to each by its name; never changed
 
 	mu  sync.Mutex
 	has *assembly // what the last Init took; nil before the first
 }
 
 func newChannel(eng *Engine, def *Definition) *Channel {
-	return &Channel{
+	c := &Channel{
 		eng: eng, def: def, log: eng.cfg.Logger, turn: make(chan struct{}, 1),
 		machine: &machine{channel: def.Name, clock: eng.clock, log: eng.cfg.Logger, tell: eng.cfg.OnEvent},
+		lost:    &losses{}, lostIn: map[string]*losses{},
 	}
+	for _, b := range def.branches {
+		c.lostIn[b.name] = &losses{}
+	}
+	c.lost.note(eng.clock.Mono(), LostExit, "the channel was not initialised")
+	return c
 }
 
 // Name returns the channel's name.
@@ -106,6 +114,7 @@ func (c *Channel) initialise() error {
 	c.mu.Lock()
 	c.has = a
 	c.mu.Unlock()
+	c.lost.flow(c.eng.clock.Mono())
 	c.machine.fire(cmdInit, "")
 	return nil
 }
@@ -173,6 +182,7 @@ func (c *Channel) beginExit() {
 		return
 	}
 	c.machine.fire(cmdExit, "")
+	c.lost.note(c.eng.clock.Mono(), LostExit, "the channel was exited")
 	c.assembly().dismiss()
 }
 

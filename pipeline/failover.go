@@ -54,6 +54,7 @@ func (h *head) pick(ctx context.Context) (*opened, error) {
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
 			}
+			h.ch.lost.note(h.ch.eng.clock.Mono(), LostSource, err.Error())
 			h.failed(i, err, false)
 		}
 		wait, err := h.earliest(len(h.candidates))

@@ -196,7 +196,24 @@ func (h *head) finish(err error) {
 	if cause := why(err); cause != "" || errors.Is(err, errPaused) {
 		h.ch.machine.setUp(false, cause)
 	}
+	h.noteLoss(err)
 	h.ch.tee.mark()
+}
+
+// noteLoss says since when no frames come, and why.
+func (h *head) noteLoss(err error) {
+	since, stage := h.lastFrame.Load(), (*StageError)(nil)
+	switch {
+	case h.ch.soft.Err() != nil: // the exit is noted
+	case ended(err):
+		h.ch.lost.note(since, LostSource, "the source ended")
+	case errors.Is(err, errPaused):
+		h.ch.lost.note(since, LostPaused, err.Error())
+	case errors.As(err, &stage):
+		h.ch.lost.note(since, LostFailed, stage.Stage+": "+stage.Err.Error())
+	case err != nil:
+		h.ch.lost.note(since, LostSource, err.Error())
+	}
 }
 
 // ended says whether the source came to its end. Only io.EOF itself says so: an error that

@@ -11,6 +11,7 @@ type reading struct {
 	stream  *hal.Stream
 	video   int // index of the pictures; −1: none
 	needKey bool
+	gated   bool   // the last frame was let go because the channel is paused
 	gap     uint64 // tracks, as bits, whose next frame follows a hole
 }
 
@@ -45,6 +46,10 @@ func (h *head) read(ctx context.Context, src hal.Source, stream *hal.Stream) err
 		case live && !h.ch.gate.isOpen():
 			f.Release()
 			h.gated.Add(1)
+			if !r.gated {
+				r.gated = true
+				h.ch.lost.note(h.lastFrame.Load(), LostPaused, "")
+			}
 			h.pictures.restart()
 			r.hole()
 			continue
@@ -55,6 +60,7 @@ func (h *head) read(ctx context.Context, src hal.Source, stream *hal.Stream) err
 		}
 		if !up {
 			up = true
+			h.ch.lost.flow(h.lastFrame.Load())
 			h.ch.machine.setUp(true, "")
 		}
 		h.passOn(&r, f)
@@ -63,11 +69,17 @@ func (h *head) read(ctx context.Context, src hal.Source, stream *hal.Stream) err
 
 func (h *head) passOn(r *reading, f hal.Frame) {
 	f.Stamp.Run = h.run
+	captured := f.Stamp.Mono
+	if f.Gap {
+		h.ch.lost.note(captured, LostDropped, "on the way from the source")
+		h.ch.lost.flow(captured)
+	}
 	if bit := trackBit(f.Track); r.gap&bit != 0 {
 		r.gap &^= bit
 		f.Gap = true
+		r.gated = false
+		h.ch.lost.flow(h.lastFrame.Load())
 	}
-	captured := f.Stamp.Mono
 	if f.Track == r.video {
 		h.pictures.add(captured)
 	}

@@ -97,7 +97,7 @@ func (r *runner) workAll(ctx context.Context, batch []hal.Frame) (err error) {
 func (r *runner) work(ctx context.Context, f hal.Frame) (err error) {
 	defer recovered(&err)
 	if f.Buf.IsZero() {
-		return r.stage.Flush(ctx)
+		return r.mark(ctx, markOf(f))
 	}
 	if bit := trackBit(f.Track); r.lost&bit != 0 {
 		r.lost &^= bit
@@ -109,6 +109,17 @@ func (r *runner) work(ctx context.Context, f hal.Frame) (err error) {
 	}
 	r.frames.Add(1)
 	r.took.add(r.clock.Mono() - captured)
+	return nil
+}
+
+// mark tells the stage what happened between two frames.
+func (r *runner) mark(ctx context.Context, m Mark) error {
+	if s, ok := r.stage.(Marked); ok {
+		return s.Mark(ctx, m)
+	}
+	if m == RunEnded {
+		return r.stage.Flush(ctx)
+	}
 	return nil
 }
 

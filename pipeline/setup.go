@@ -166,6 +166,9 @@ func (a *assembly) env(s Stage) Env {
 		Channel: a.Name(), Workers: a.workers, Clock: a.eng.clock,
 		Log:             a.log.With("channel", a.Name(), "stage", s.Name()),
 		Want:            func(bool) {},
+		Losses:          func(int64) []Loss { return nil },
+		Mark:            func() {},
+		Resume:          func() {},
 		RequestKeyFrame: a.head.requestKeyFrame,
 	}
 }

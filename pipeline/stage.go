@@ -21,8 +21,8 @@ type Stage interface {
 	// When ctx is done it gives up promptly.
 	Work(ctx context.Context, f hal.Frame) error
 	// Flush finishes what is held back because more was to come: an encoder's tail, an open
-	// fragment. It comes when the source's run is over and when the channel exits; frames of a
-	// new run may follow.
+	// fragment. It comes when the source's run is over (but see Marked) and when the channel
+	// exits; frames of a new run may follow.
 	Flush(ctx context.Context) error
 	// Close gives everything back.
 	Close() error
@@ -44,6 +44,18 @@ type Env struct {
 	Want func(bool)
 	// RequestKeyFrame asks the source or the encoder before this stage for a key frame.
 	RequestKeyFrame func()
+
+	// What follows is for branches; elsewhere it does nothing. All of it is safe from any goroutine.
+
+	// Losses says why frames may not have come since that instant (Stamp.Mono), the oldest first:
+	// the channel's reasons and those of the branch itself, of which at most 16 each are kept. A
+	// reason that began earlier and still holds counts from that instant on.
+	Losses func(since int64) []Loss
+	// Mark puts the mark Asked behind what the branch's queue holds now. A stage that is Marked
+	// gets it when it gets there; in a paused channel that is after Start.
+	Mark func()
+	// Resume has a ring read at its initial interval again (R2).
+	Resume func()
 }
 
 // Passer is a stage of the trunk that leaves some streams alone: they go past it without a

@@ -192,7 +192,7 @@ func TestASilentSourceIsStalled(t *testing.T) {
 		deaf := &camera{name: "deaf", script: "I", frames: 3, err: errSilent}
 		ch := add(t, r, pipeline.Define("gate", from(&silent{camera: deaf})).Branch("disk", pipeline.Limit{}, &sink{name: "disk"}))
 		require.NoError(t, ch.Start())
-		wait(4 * time.Second)
+		wait(3500 * time.Millisecond)
 		require.Equal(t, pipeline.Waiting, ch.State())
 		require.Contains(t, ch.Status().Sources[0].Cause, "no frame in time: nothing for")
 	})

@@ -66,7 +66,7 @@ func (t *Tee) mark() {
 	branches := t.branches
 	t.mu.Unlock()
 	for _, q := range branches {
-		q.mark()
+		q.mark(RunEnded)
 	}
 }
 

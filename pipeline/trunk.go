@@ -93,6 +93,7 @@ func (t *trunk) begin(s *hal.Stream, live bool, cancel context.CancelCauseFunc) 
 		if err != nil {
 			return err
 		}
+		q.losses = t.ch.lost
 		run := &runner{stage: ts.stage, in: q, gate: t.ch.gate, clock: t.ch.eng.clock}
 		if ts.run != nil {
 			run.countOn(ts.run)
@@ -230,6 +231,7 @@ func (t *trunk) hand(ts *trunkStage, do func() error) error {
 }
 
 func (t *trunk) note(ts *trunkStage, err error) {
+	t.ch.lost.note(t.ch.eng.clock.Mono(), LostFailed, ts.stage.Name()+": "+err.Error())
 	t.ch.log.Error("stage failed", "channel", t.ch.Name(), "stage", ts.stage.Name(), "cause", describe(err))
 	t.mu.Lock()
 	ts.fault = fault{cause: err.Error(), at: t.ch.eng.clock.Now(), count: ts.fault.count + 1}

@@ -37,7 +37,7 @@ func newFilm(t *testing.T, reg *hal.Registry, urls ...string) *film {
 	dir := t.TempDir()
 	rec := record.To(dir, record.Config{FragmentDuration: 200 * time.Millisecond})
 	return &film{dir: dir, rec: rec, watched: watch(t, pipeline.Define("gate", acquire.From(reg, urls...)).
-		Branch("disk", record.Ring{Interval: 200 * time.Millisecond}, rec))}
+		Branch("disk", record.Ring{Fragment: 200 * time.Millisecond}, rec))}
 }
 
 // switches makes the channel go over to this source by what is done, and waits until n of its

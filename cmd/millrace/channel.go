@@ -12,9 +12,14 @@ import (
 	"time"
 )
 
-type channelCommand struct {
+// asking is which running millrace is asked, and how its answer is shown.
+type asking struct {
 	API  string `name:"api" default:"127.0.0.1:8080" placeholder:"ADDR" help:"HOST:PORT where millrace run serves its API. Default: ${default}."`
 	JSON bool   `name:"json" help:"Print the API's JSON."`
+}
+
+type channelCommand struct {
+	asking
 
 	List  channelList  `cmd:"" help:"Show every channel, or one."`
 	Init  channelInit  `cmd:"" help:"Take every resource of a channel or none; it then stands parked."`
@@ -43,7 +48,7 @@ type (
 
 // Run shows channels.
 func (l *channelList) Run(c *console, all *commands) error {
-	client := client{all.Channel, c}
+	client := client{all.Channel.asking, c}
 	if l.Name != "" {
 		return client.show(http.MethodGet, "/"+url.PathEscape(l.Name))
 	}
@@ -51,24 +56,32 @@ func (l *channelList) Run(c *console, all *commands) error {
 }
 
 // Run initialises a channel.
-func (i *channelInit) Run(c *console, all *commands) error { return command(c, all, i.Name, "init") }
+func (i *channelInit) Run(c *console, all *commands) error {
+	return command(c, all.Channel.asking, i.Name, "init")
+}
 
 // Run starts a channel.
-func (s *channelStart) Run(c *console, all *commands) error { return command(c, all, s.Name, "start") }
+func (s *channelStart) Run(c *console, all *commands) error {
+	return command(c, all.Channel.asking, s.Name, "start")
+}
 
 // Run pauses a channel.
-func (p *channelPause) Run(c *console, all *commands) error { return command(c, all, p.Name, "pause") }
+func (p *channelPause) Run(c *console, all *commands) error {
+	return command(c, all.Channel.asking, p.Name, "pause")
+}
 
 // Run exits a channel.
-func (e *channelExit) Run(c *console, all *commands) error { return command(c, all, e.Name, "exit") }
+func (e *channelExit) Run(c *console, all *commands) error {
+	return command(c, all.Channel.asking, e.Name, "exit")
+}
 
-func command(c *console, all *commands, name, what string) error {
-	return client{all.Channel, c}.show(http.MethodPost, "/"+url.PathEscape(name)+"/"+what)
+func command(c *console, who asking, name, what string) error {
+	return client{who, c}.show(http.MethodPost, "/"+url.PathEscape(name)+"/"+what)
 }
 
 // client speaks to a running millrace.
 type client struct {
-	flags   channelCommand
+	flags   asking
 	console *console
 }
 
@@ -127,11 +140,16 @@ func (c client) show(method, path string) error {
 }
 
 func (c client) ask(method, path string) (text []byte, err error) {
+	return c.get(method, "/v1/channels"+path)
+}
+
+// get asks for any path of the API.
+func (c client) get(method, path string) (text []byte, err error) {
 	base := c.flags.API
 	if !strings.Contains(base, "://") {
 		base = "http://" + base
 	}
-	req, err := http.NewRequestWithContext(c.console.ctx, method, strings.TrimSuffix(base, "/")+"/v1/channels"+path, nil)
+	req, err := http.NewRequestWithContext(c.console.ctx, method, strings.TrimSuffix(base, "/")+path, nil)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--api %s: HOST:PORT, such as 127.0.0.1:8080", c.flags.API)}
 	}

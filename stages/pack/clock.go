@@ -22,3 +22,18 @@ func span(d int64) uint32 { return uint32(min(max(d, 0), math.MaxUint32)) }
 
 // shift fits a composition offset into its field.
 func shift(d int64) int32 { return int32(min(max(d, math.MinInt32), math.MaxInt32)) }
+
+// since converts units of 1/scale s to a time, to the nearest ns; what passes three centuries
+// stops there.
+func since(n int64, scale uint32) time.Duration {
+	const most = 300 * 365 * 24 * 3600
+	s := int64(scale)
+	if n/s > most || n/s < -most {
+		n = min(max(n, -most*s), most*s)
+	}
+	half := s / 2
+	if n < 0 {
+		half = -half
+	}
+	return time.Duration(n/s)*time.Second + time.Duration((n%s*int64(time.Second)+half)/s)
+}

@@ -26,12 +26,16 @@ type App struct {
 	log *slog.Logger
 	eng *pipeline.Engine
 
-	live *rtsp.Server // nil where the configuration says so
+	clock *hal.Clock
+
+	live      *rtsp.Server // nil where the configuration says so
+	recorders *recorders
+	storage   *storage
 }
 
 // New returns an appliance as the configuration says. Nothing runs before Run.
 func New(cfg config.Config, reg *hal.Registry, log *slog.Logger) *App {
-	a := &App{cfg: cfg, reg: reg, log: log}
+	a := &App{cfg: cfg, reg: reg, log: log, clock: hal.NewClock()}
 	a.eng = pipeline.NewEngine(a.engineConfig())
 	if cfg.RTSP.Enabled {
 		a.live = rtsp.NewServer(rtsp.Config{
@@ -53,14 +57,20 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	server := api.NewServer(api.Config{Engine: a.eng, Logger: a.log, ExitTimeout: a.cfg.Engine.ExitTimeout, Scrub: a.cfg.Scrub})
-	if err = workers.Go(func() error { return a.serve(server, listener) }, nil); err != nil {
+	if a.storage, err = a.openStorage(ctx, threads); err != nil {
 		return errors.Join(err, listener.Close(), threads.Close(time.Second))
+	}
+	a.recorders = newRecorders(a.storage, a.storage, a.clock, a.log)
+	server := api.NewServer(api.Config{
+		Engine: a.eng, Logger: a.log, ExitTimeout: a.cfg.Engine.ExitTimeout, Scrub: a.cfg.Scrub, Recordings: a.recorders, Storage: a.storage,
+	})
+	if err = workers.Go(func() error { return a.serve(server, listener) }, nil); err != nil {
+		return errors.Join(err, a.storage.end(), listener.Close(), threads.Close(time.Second))
 	}
 	defer func() {
 		err = errors.Join(err, shutDown(context.WithoutCancel(ctx), server), threads.Close(time.Second))
 	}()
-	if err = a.startLive(); err == nil {
+	if err = errors.Join(a.recorders.start(ctx, threads), a.startLive()); err == nil {
 		err = a.startChannels(ctx)
 	}
 	if err != nil {
@@ -88,9 +98,11 @@ func (a *App) startLive() error {
 	return nil
 }
 
-// leave ends the channels, and then the server that shows them.
+// leave ends the channels, and then what they share and the server that shows them.
 func (a *App) leave(ctx context.Context) error {
 	err := a.eng.Exit(ctx)
+	a.recorders.end()
+	err = errors.Join(err, a.storage.end())
 	if a.live != nil {
 		live, cancel := context.WithTimeoutCause(ctx, liveTimeout, fmt.Errorf("the RTSP server took longer than %s", liveTimeout))
 		defer cancel()
