@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/millrace-video/millrace/cmd/internal/config"
 	"github.com/millrace-video/millrace/hal"
@@ -20,7 +21,9 @@ type recorders struct {
 	merger  *record.Merger
 	catalog record.Catalog
 	space   record.Space
-	byName  map[string]*record.Recorder // written before the first channel starts
+
+	mu     sync.Mutex
+	byName map[string]*record.Recorder
 
 	stop    context.CancelFunc
 	workers *pool.Workers
@@ -46,7 +49,9 @@ func (r *recorders) add(channel, dir string, c config.Record) *record.Recorder {
 		Merge:   record.MergePolicy{Off: c.Merge == "off", KeepParts: c.Merge == "keep", MaxBytes: c.MergeBytes},
 		Catalog: r.catalog, Space: r.space, Disks: r.disks, Merger: r.merger,
 	})
+	r.mu.Lock()
 	r.byName[channel] = one
+	r.mu.Unlock()
 	return one
 }
 
@@ -87,7 +92,9 @@ func (r *recorders) end() {
 
 // Recording implements api.Recordings.
 func (r *recorders) Recording(channel string, on bool) error {
+	r.mu.Lock()
 	one, ok := r.byName[channel]
+	r.mu.Unlock()
 	switch {
 	case !ok:
 		return fmt.Errorf("channel %s does not record: record.enabled is false in its configuration", channel)
