@@ -64,9 +64,6 @@ func (c Credentials) validate() error {
 	return nil
 }
 
-// secrets are what no error may show.
-func (c Credentials) secrets() []string { return []string{c.SecretKey, c.SessionToken} }
-
 // credentialsError says that there are no credentials to sign with.
 type credentialsError struct{ err error }
 
@@ -81,6 +78,14 @@ type provider struct {
 	mu      sync.Mutex
 	current credentials.Provider // nil: none were had
 	read    stamp
+	value   credentials.Value // the latest
+}
+
+// secrets are what no error may show.
+func (p *provider) secrets() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return []string{p.cfg.SecretKey, p.cfg.SessionToken, p.value.SecretAccessKey, p.value.SessionToken}
 }
 
 var _ credentials.Provider = (*provider)(nil)
@@ -119,7 +124,7 @@ func (p *provider) RetrieveWithCredContext(cc *credentials.CredContext) (credent
 		err = errors.New("there are none in it")
 	}
 	if err == nil {
-		p.current = fresh
+		p.current, p.value = fresh, v
 		return v, nil
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {

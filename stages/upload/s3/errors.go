@@ -56,7 +56,7 @@ func explain(a minio.ErrorResponse) string {
 
 // clean is what a server says as it can be shown: short, printable, without a secret.
 func (s *Store) clean(text string) string {
-	for _, secret := range s.cfg.Credentials.secrets() {
+	for _, secret := range s.who.secrets() {
 		if secret != "" {
 			text = strings.ReplaceAll(text, secret, "xxxxx")
 		}
@@ -77,7 +77,7 @@ func (s *Store) clean(text string) string {
 // kindOf tells an answer's kind by its code, else by its status.
 func kindOf(a minio.ErrorResponse) upload.Kind {
 	switch a.Code {
-	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurity", "InvalidToken", "InvalidClientTokenId", "UnrecognizedClientException":
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurity", "InvalidToken", "InvalidClientTokenId", "XAdminUserNotFound", "UnrecognizedClientException":
 		return upload.Credentials
 	case "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired":
 		return upload.Expired

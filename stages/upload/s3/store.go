@@ -35,6 +35,7 @@ type Store struct {
 	base   string // URL before the keys, prefix included
 	client *minio.Client
 	core   minio.Core
+	who    *provider
 	creds  *credentials.Credentials
 	secure bool
 	idle   func()
@@ -55,7 +56,8 @@ func Open(cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{cfg: cfg, where: "s3://" + cfg.Bucket + " at " + end.Host, secure: end.Scheme == "https"}
-	s.creds = credentials.New(&provider{cfg: cfg.Credentials})
+	s.who = &provider{cfg: cfg.Credentials}
+	s.creds = credentials.New(s.who)
 	transport := newTransport(cfg)
 	s.idle = transport.CloseIdleConnections
 	var trips http.RoundTripper = transport
