@@ -65,7 +65,7 @@ func TestWhatIsWrongIsSaidAndPutRight(t *testing.T) {
 		{"wrong secret", upload.Credentials, "the credentials are wrong (SignatureDoesNotMatch",
 			func(t *testing.T, w *world) { credentialsFile(t, w.file, s3test.Access, "wrong-"+s3test.Secret) },
 			func(t *testing.T, w *world) { credentialsFile(t, w.file, s3test.Access, s3test.Secret) }},
-		{"unknown user", upload.Credentials, "the credentials are wrong (InvalidAccessKeyId",
+		{"unknown user", upload.Credentials, "the credentials are wrong (XAdminUserNotFound",
 			func(t *testing.T, w *world) { credentialsFile(t, w.file, "nobody", s3test.Secret) },
 			func(t *testing.T, w *world) { credentialsFile(t, w.file, s3test.Access, s3test.Secret) }},
 		{"no file of credentials", upload.Credentials, "the file of the credentials cannot be read",
