@@ -35,6 +35,8 @@ func (d *decoder) root(n *node, c *Config) {
 			)
 		}},
 		{"engine", d.engine(&c.Engine)},
+		{"store", d.store(&c.Store)},
+		{"uplink", d.uplink(&c.Uplink)},
 		{"defaults", func(n *node, _ string) { defaults = n }},
 		{"channels", func(n *node, _ string) { channels = n }},
 	}...)
@@ -162,6 +164,7 @@ func (d *decoder) common(ch *Channel) []entry {
 		{"encode", d.encode(&ch.Encode)},
 		{"record", d.record(&ch.Record)},
 		{"live", d.live(&ch.Live)},
+		{"frames", d.frames(&ch.Frames)},
 		{"pause", func(n *node, path string) {
 			what := ""
 			d.oneOf(&what, "keep", "close")(n, path)
