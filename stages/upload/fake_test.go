@@ -86,7 +86,9 @@ func (s *slow) Presign(_ context.Context, key string, _ time.Duration) (string, 
 	return "mem://" + key, nil
 }
 
-func trouble(k upload.Kind) error { return &upload.Error{Kind: k, Where: "mem", Err: errors.New("told so")} }
+func trouble(k upload.Kind) error {
+	return &upload.Error{Kind: k, Where: "mem", Err: errors.New("told so")}
+}
 
 // uploader returns one whose pool is looked after by the test.
 func uploader(t *testing.T, s upload.Store, cfg upload.Config) *upload.Uploader {

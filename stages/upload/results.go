@@ -39,7 +39,7 @@ type results struct {
 	channel  string
 	log      *slog.Logger
 	groups   []*numbered // the latest, in order
-	next     int        // group that is to be logged next, counted from the first ever
+	next     int         // group that is to be logged next, counted from the first ever
 	added    int
 	complete map[int][]FrameResult // groups that are done before their turn
 	lines    []FrameResult         // to be written

@@ -126,7 +126,9 @@ func TestHoursOfTheDay(t *testing.T) {
 		if _, zone := time.Now().In(time.Local).Zone(); zone != 0 { //nolint:gosmopolitan // the schedule is in local time
 			offset = time.Duration(zone) * time.Second
 		}
-		at := func(h int) time.Duration { return (time.Duration(h)*time.Hour + offset + 24*time.Hour) % (24 * time.Hour) }
+		at := func(h int) time.Duration {
+			return (time.Duration(h)*time.Hour + offset + 24*time.Hour) % (24 * time.Hour)
+		}
 		u := uplink(t, upload.UplinkConfig{Hours: []upload.Hours{
 			{From: at(8), To: at(18), BytesPerSecond: 50_000, Hold: []upload.Class{upload.Snapshot, upload.Backfill}},
 			{From: at(22), To: at(6), BytesPerSecond: 1_000_000},

@@ -31,6 +31,8 @@ type Engine interface {
 type Config struct {
 	Engine Engine
 	Logger *slog.Logger // default: silent
+	// Uploads is what leaves the machine; nil: nothing does.
+	Uploads Uploads
 	// ExitTimeout is how long an exit command may take. Default 10 s.
 	ExitTimeout time.Duration
 	// Scrub hides the secrets that an answer may still have. Default: nothing is hidden.
@@ -125,6 +127,8 @@ func (h *handler) routes() []route {
 		{http.MethodPost, "/v1/channels/{name}/start", h.command((*pipeline.Channel).Start)},
 		{http.MethodPost, "/v1/channels/{name}/pause", h.command((*pipeline.Channel).Pause)},
 		{http.MethodPost, "/v1/channels/{name}/exit", h.exit},
+		{http.MethodGet, "/v1/channels/{name}/frames", h.frames},
+		{http.MethodGet, "/v1/uploads", h.uploads},
 		{http.MethodGet, "/v1/openapi.yaml", h.description},
 	}
 }

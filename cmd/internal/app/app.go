@@ -26,7 +26,8 @@ type App struct {
 	log *slog.Logger
 	eng *pipeline.Engine
 
-	live *rtsp.Server // nil where the configuration says so
+	live    *rtsp.Server // nil where the configuration says so
+	uploads *uploads     // nil where nothing goes up
 }
 
 // New returns an appliance as the configuration says. Nothing runs before Run.
@@ -53,9 +54,12 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	server := api.NewServer(api.Config{Engine: a.eng, Logger: a.log, ExitTimeout: a.cfg.Engine.ExitTimeout, Scrub: a.cfg.Scrub})
-	if err = workers.Go(func() error { return a.serve(server, listener) }, nil); err != nil {
+	if err = a.startUploads(); err != nil {
 		return errors.Join(err, listener.Close(), threads.Close(time.Second))
+	}
+	server := api.NewServer(a.apiConfig())
+	if err = workers.Go(func() error { return a.serve(server, listener) }, nil); err != nil {
+		return errors.Join(err, listener.Close(), threads.Close(time.Second), a.leave(context.WithoutCancel(ctx)))
 	}
 	defer func() {
 		err = errors.Join(err, shutDown(context.WithoutCancel(ctx), server), threads.Close(time.Second))
@@ -95,6 +99,26 @@ func (a *App) leave(ctx context.Context) error {
 		live, cancel := context.WithTimeoutCause(ctx, liveTimeout, fmt.Errorf("the RTSP server took longer than %s", liveTimeout))
 		defer cancel()
 		err = errors.Join(err, a.live.Close(live))
+	}
+	if a.uploads != nil {
+		err = errors.Join(err, a.uploads.exit(ctx))
+	}
+	return err
+}
+
+// apiConfig is the API's settings.
+func (a *App) apiConfig() api.Config {
+	c := api.Config{Engine: a.eng, Logger: a.log, ExitTimeout: a.cfg.Engine.ExitTimeout, Scrub: a.cfg.Scrub}
+	if a.uploads != nil {
+		c.Uploads = a.uploads
+	}
+	return c
+}
+
+// startUploads opens the store where anything goes there.
+func (a *App) startUploads() (err error) {
+	if wantsUploads(&a.cfg) {
+		a.uploads, err = openUploads(&a.cfg, a.log)
 	}
 	return err
 }
