@@ -45,6 +45,7 @@ type UploadRow struct {
 	Seconds   float64 `json:"seconds"`
 	Ratio     float64 `json:"ratio"`     // to the store's delay
 	Reference string  `json:"reference"` // U3, in seconds
+	Retries   int     `json:"retries"`   // of attempts that failed, which should be none
 }
 
 // FaultRow is what becomes of failures.
@@ -173,12 +174,14 @@ func (b Upload) groups(ctx context.Context, threads *pool.Pool) (rows []UploadRo
 			return nil, err
 		}
 		took := time.Duration(clock.Mono() - began)
+		row := UploadRow{Frames: n, Seconds: took.Seconds(), Ratio: took.Seconds() / b.Delay.Seconds(), Reference: reference(n)}
 		for _, one := range results {
 			if one.Err != nil {
 				return nil, one.Err
 			}
+			row.Retries += one.Attempts - 1
 		}
-		rows = append(rows, UploadRow{n, took.Seconds(), took.Seconds() / b.Delay.Seconds(), reference(n)})
+		rows = append(rows, row)
 	}
 	return rows, nil
 }
@@ -223,9 +226,9 @@ func (b Upload) faults(ctx context.Context, threads *pool.Pool) (row FaultRow, e
 func (r UploadReport) Print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "The store (%s) answers after %.2f s; frames of %d bytes.\n", r.Store, r.Delay, r.Bytes)
-	fmt.Fprintln(t, "FRAMES\tSECONDS\tRATIO TO THE STORE'S DELAY\tREFERENCE (U3), SECONDS")
+	fmt.Fprintln(t, "FRAMES\tSECONDS\tRATIO TO THE STORE'S DELAY\tREFERENCE (U3), SECONDS\tRETRIES")
 	for _, row := range r.Rows {
-		fmt.Fprintf(t, "%d\t%.3f\t%.2f\t%s\n", row.Frames, row.Seconds, row.Ratio, row.Reference)
+		fmt.Fprintf(t, "%d\t%.3f\t%.2f\t%s\t%d\n", row.Frames, row.Seconds, row.Ratio, row.Reference, row.Retries)
 	}
 	fmt.Fprintf(t, "\n%s: in order, each stored once: %t, after %d retries. Not uploaded:\n", r.Faults.Failing, r.Faults.Ordered, r.Faults.Retries)
 	for _, text := range r.Faults.GivenUp {
