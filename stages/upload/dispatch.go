@@ -70,7 +70,7 @@ func (u *Uploader) room(c Class) bool {
 
 // fly starts an attempt, or returns false where no worker is free. The caller holds mu.
 func (u *Uploader) fly(it *item) bool {
-	ctx, cancel := context.WithCancelCause(WithClass(context.Background(), it.Class))
+	ctx, cancel := u.begin(it.Class)
 	var governed atomic.Int64
 	began := u.cfg.Clock.Mono()
 	url, o := "", it.Object
@@ -113,19 +113,19 @@ func (u *Uploader) landed(it *item, url string, err error, took time.Duration) {
 		u.dispatch()
 		return
 	}
-	switch {
-	case err == nil:
+	if err == nil {
 		u.counters.Cause = ""
 		u.window.went(it.Body.Size(), took, now)
 		it.result.URL = url
 		u.finish(it, nil)
-	default:
-		u.counters.Cause = err.Error()
-		u.window.failed(KindOf(err), now)
-		if u.final(it, err) {
-			u.finish(it, err)
-			break
-		}
+		u.dispatch()
+		return
+	}
+	u.counters.Cause = err.Error()
+	u.window.failed(KindOf(err), now)
+	if u.final(it, err) {
+		u.finish(it, err)
+	} else {
 		it.group.state.Running--
 		it.group.state.Retrying++
 		it.stage = retrying
@@ -280,7 +280,7 @@ func (e *LeftError) Error() string {
 }
 
 // Is makes it an ErrLeft.
-func (e *LeftError) Is(target error) bool { return target == ErrLeft } //nolint:errorlint // this is Is
+func (e *LeftError) Is(target error) bool { return target == ErrLeft }
 
 // axeTime is how long an attempt that was cancelled may take to end.
 const axeTime = 500 * time.Millisecond

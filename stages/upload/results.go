@@ -79,8 +79,8 @@ func (r *results) add(g *Group, first uint64) {
 // forget drops groups that are done and not needed for the latest results. The caller holds mu.
 func (r *results) forget() {
 	kept := 0
-	for i := len(r.groups) - 1; i >= 0; i-- {
-		if s := r.groups[i].State(); kept < r.keep || !s.Done() {
+	for i, g := range slices.Backward(r.groups) {
+		if s := g.State(); kept < r.keep || !s.Done() {
 			kept += s.Objects
 			continue
 		}
@@ -187,7 +187,7 @@ func (r *results) told(first uint64, all []Result) []FrameResult {
 func (r *results) latest() []FrameResult {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := []FrameResult{}
+	all := make([]FrameResult, 0, r.keep)
 	for _, g := range r.groups {
 		all = append(all, r.told(g.first, g.Results())...)
 	}

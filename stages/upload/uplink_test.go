@@ -137,7 +137,7 @@ func TestHoursOfTheDay(t *testing.T) {
 		s := &slow{}
 		up := uploader(t, s, upload.Config{Uplink: u})
 
-		time.Sleep(midnight.Add(9 * time.Hour).Sub(time.Now())) //nolint:forbidigo // simulated
+		time.Sleep(time.Until(midnight.Add(9 * time.Hour))) //nolint:forbidigo // simulated
 		held := up.Submit(pictures(3)...)
 		event := up.Submit(upload.Object{Key: "e", Body: upload.Bytes([]byte("e")), Class: upload.Event})
 		<-event.Done()
@@ -153,7 +153,7 @@ func TestHoursOfTheDay(t *testing.T) {
 		<-held.Done()
 		require.WithinDuration(t, midnight.Add(18*time.Hour), time.Now(), time.Minute)
 		require.Zero(t, u.Stats().BytesPerSecond, "no limit between the hours")
-		time.Sleep(midnight.Add(26 * time.Hour).Sub(time.Now())) //nolint:forbidigo // simulated
+		time.Sleep(time.Until(midnight.Add(26 * time.Hour))) //nolint:forbidigo // simulated
 		require.EqualValues(t, 1_000_000, u.Stats().BytesPerSecond, "over midnight")
 	})
 }

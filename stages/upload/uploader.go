@@ -84,6 +84,9 @@ type Uploader struct {
 	store   Store
 	cfg     Config
 	workers *pool.Workers
+	// begin makes the context of an attempt, which lives until it ends or is given up, whatever
+	// becomes of who submitted the object.
+	begin func(c Class) (context.Context, context.CancelCauseFunc)
 
 	mu       sync.Mutex
 	seq      uint64
@@ -116,6 +119,9 @@ func NewUploader(store Store, p *pool.Pool, cfg Config) (*Uploader, error) {
 	}
 	u := &Uploader{store: store, cfg: cfg, workers: workers, window: newWindow(cfg.Parallel), flights: map[*item]struct{}{}, emptied: make(chan struct{})}
 	u.late.byDue = true
+	u.begin = func(c Class) (context.Context, context.CancelCauseFunc) {
+		return context.WithCancelCause(WithClass(context.Background(), c))
+	}
 	if cfg.Uplink != nil {
 		cfg.Uplink.watch(u.wake)
 	}
@@ -137,9 +143,9 @@ func (u *Uploader) Warm(ctx context.Context, n int) {
 	ctx = context.WithoutCancel(ctx)
 	for range min(n, u.cfg.Parallel) {
 		err := u.workers.Go(func() error {
-			ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+			limited, cancel := context.WithTimeout(ctx, 10*time.Second)
 			defer cancel()
-			return w.Warm(ctx)
+			return w.Warm(limited)
 		}, func(error) { u.wake() })
 		if err != nil {
 			return // all are busy: they are warm

@@ -127,15 +127,10 @@ func (w *Watched) Exists(ctx context.Context, key string) (size int64, found boo
 	return size, found, w.note(ctx, err)
 }
 
-// Warm implements Warmer. That the bucket is there does not say that it can be written to.
+// Warm implements Warmer. What it finds is not told: it asks too little.
 func (w *Watched) Warm(ctx context.Context) error {
-	warm, ok := w.Store.(Warmer)
-	if !ok {
-		return nil
-	}
-	err := warm.Warm(ctx)
-	if err != nil {
-		return w.note(ctx, err)
+	if warm, ok := w.Store.(Warmer); ok {
+		return warm.Warm(ctx)
 	}
 	return nil
 }

@@ -47,12 +47,12 @@ func (b Upload) camera(ctx context.Context, threads *pool.Pool, reg *hal.Registr
 	url := fmt.Sprintf("rtsp://%s/camera", server.Addr())
 	gate := pipeline.Define("gate", acquire.From(reg, url)).Branch("frames", upload.FramesLimit(), frames)
 	for _, def := range []*pipeline.Definition{cam, gate} {
-		ch, err := eng.Add(def) //nolint:contextcheck // a channel lives until its Exit
-		if err == nil {
-			err = ch.Start() //nolint:contextcheck // as above
+		ch, failed := eng.Add(def) //nolint:contextcheck // a channel lives until its Exit
+		if failed == nil {
+			failed = ch.Start() //nolint:contextcheck // as above
 		}
-		if err != nil {
-			return row, err
+		if failed != nil {
+			return row, failed
 		}
 	}
 	all, err := awaitFrames(ctx, frames, 50*(groupsWanted+1))

@@ -125,15 +125,20 @@ func (d *decoder) credentials(c *Credentials) setter {
 			return
 		}
 		c.SecretKey, c.SessionToken = secret.plain(), token.plain()
-		keys, file := c.AccessKey != "" || c.SecretKey != "", c.File != ""
-		switch {
-		case keys && file, keys && c.From != "" && c.From != "keys", file && c.From != "" && c.From != "file":
-			d.wrong(n, path, "has more than one source of credentials: access_key and secret_key, or file, or from: environment or role")
-		case keys && (c.AccessKey == "" || c.SecretKey == ""), c.From == "keys" && !keys:
-			d.wrong(n, path, "needs both access_key and secret_key")
-		case c.From == "file" && !file:
-			d.wrong(n, path, "has no file: file: /path/to/credentials")
-		}
+		d.credentialRelations(n, path, c)
+	}
+}
+
+// credentialRelations checks what is wrong between the keys of credentials.
+func (d *decoder) credentialRelations(n *node, path string, c *Credentials) {
+	keys, file := c.AccessKey != "" || c.SecretKey != "", c.File != ""
+	switch {
+	case keys && file, keys && c.From != "" && c.From != "keys", file && c.From != "" && c.From != "file":
+		d.wrong(n, path, "has more than one source of credentials: access_key and secret_key, or file, or from: environment or role")
+	case keys && (c.AccessKey == "" || c.SecretKey == ""), c.From == "keys" && !keys:
+		d.wrong(n, path, "needs both access_key and secret_key")
+	case c.From == "file" && !file:
+		d.wrong(n, path, "has no file: file: /path/to/credentials")
 	}
 }
 

@@ -36,9 +36,9 @@ func (s *Store) sendParts(ctx context.Context, p parcel) error {
 	var parts []minio.CompletePart
 	for at, n := int64(0), 1; at < p.body.Size(); at, n = at+size, n+1 {
 		part := io.NewSectionReader(p.body, at, min(size, p.body.Size()-at))
-		tag, err := s.sendPart(ctx, p.key, id, n, part, there[n])
-		if err != nil {
-			return fmt.Errorf("part %d: %w", n, err)
+		tag, failed := s.sendPart(ctx, p.key, id, n, part, there[n])
+		if failed != nil {
+			return fmt.Errorf("part %d: %w", n, failed)
 		}
 		parts = append(parts, minio.CompletePart{PartNumber: n, ETag: tag})
 	}

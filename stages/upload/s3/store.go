@@ -229,11 +229,20 @@ func (s *Store) Exists(ctx context.Context, key string) (size int64, found bool,
 	if err = s.wrong(ctx, key, err); err == nil {
 		return info.Size, true, nil
 	}
-	if upload.KindOf(err) == upload.Missing {
+	switch upload.KindOf(err) { //nolint:exhaustive // the others are clear
+	case upload.Missing:
 		return 0, false, nil
+	case upload.Forbidden, upload.Failed: // the answer to a HEAD has no body: a list says more
+		listed := s.List(ctx, key, func(string, int64) error { return errListed })
+		if listed != nil && !errors.Is(listed, errListed) {
+			err = listed
+		}
 	}
 	return 0, false, err
 }
+
+// errListed ends a list of which one entry is enough.
+var errListed = errors.New("there is one")
 
 // List implements upload.Store.
 func (s *Store) List(ctx context.Context, prefix string, each func(key string, size int64) error) error {

@@ -70,9 +70,9 @@ func Contract(t *testing.T, s Store) {
 		for _, key := range []string{"b/2", "b/10", "b.txt", "b/1/x", "ü +%/z"} {
 			require.NoError(t, s.Put(ctx, key, "", body(key)))
 		}
-		require.Equal(t, []string{"a/empty", "a/list.m3u8", "a/one.txt", "b.txt", "b/1/x", "b/10", "b/2", "ü +%/z"}, keys(t, s, ""))
-		require.Equal(t, []string{"b/1/x", "b/10"}, keys(t, s, "b/1"))
-		require.Empty(t, keys(t, s, "nothing"))
+		require.Equal(t, []string{"a/empty", "a/list.m3u8", "a/one.txt", "b.txt", "b/1/x", "b/10", "b/2", "ü +%/z"}, keys(ctx, t, s, ""))
+		require.Equal(t, []string{"b/1/x", "b/10"}, keys(ctx, t, s, "b/1"))
+		require.Empty(t, keys(ctx, t, s, "nothing"))
 		enough := errors.New("enough")
 		require.ErrorIs(t, s.List(ctx, "", func(string, int64) error { return enough }), enough)
 	})
@@ -84,10 +84,10 @@ func Contract(t *testing.T, s Store) {
 	})
 }
 
-func keys(t *testing.T, s Store, prefix string) []string {
+func keys(ctx context.Context, t *testing.T, s Store, prefix string) []string {
 	t.Helper()
 	all := []string{}
-	require.NoError(t, s.List(t.Context(), prefix, func(key string, _ int64) error {
+	require.NoError(t, s.List(ctx, prefix, func(key string, _ int64) error {
 		all = append(all, key)
 		return nil
 	}))
