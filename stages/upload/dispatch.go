@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/millrace-video/millrace/pool"
@@ -70,26 +69,22 @@ func (u *Uploader) room(c Class) bool {
 
 // fly starts an attempt, or returns false where no worker is free. The caller holds mu.
 func (u *Uploader) fly(it *item) bool {
-	ctx, cancel := u.begin(it.Class)
-	var governed atomic.Int64
+	try := u.begin(it.Object)
 	began := u.cfg.Clock.Mono()
-	url, o := "", it.Object
-	err := u.workers.Go(func() error {
-		err := u.store.Put(withWait(ctx, &governed), o.Key, o.ContentType, o.Body)
-		if err == nil {
-			url, err = u.store.Presign(ctx, o.Key, 0)
-		}
+	url := ""
+	err := u.workers.Go(func() (err error) {
+		url, err = try.put()
 		return err
 	}, func(err error) {
-		cancel(nil)
-		u.landed(it, url, err, time.Duration(u.cfg.Clock.Mono()-began)-governedTime(&governed))
+		try.cancel(nil)
+		u.landed(it, url, err, time.Duration(u.cfg.Clock.Mono()-began)-governedTime(try.governed))
 	})
 	if err != nil {
-		cancel(nil)
+		try.cancel(nil)
 		return false
 	}
 	u.ready[it.Class].remove(it)
-	it.cancel = func() { cancel(ErrLeft) }
+	it.cancel = func() { try.cancel(ErrLeft) }
 	it.stage = running
 	it.result.Attempts++
 	if it.result.Attempts > 1 {

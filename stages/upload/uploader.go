@@ -84,9 +84,7 @@ type Uploader struct {
 	store   Store
 	cfg     Config
 	workers *pool.Workers
-	// begin makes the context of an attempt, which lives until it ends or is given up, whatever
-	// becomes of who submitted the object.
-	begin func(c Class) (context.Context, context.CancelCauseFunc)
+	begin   func(o Object) attempt
 
 	mu       sync.Mutex
 	seq      uint64
@@ -117,11 +115,8 @@ func NewUploader(store Store, p *pool.Pool, cfg Config) (*Uploader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("uploader: %w", err)
 	}
-	u := &Uploader{store: store, cfg: cfg, workers: workers, window: newWindow(cfg.Parallel), flights: map[*item]struct{}{}, emptied: make(chan struct{})}
+	u := &Uploader{store: store, cfg: cfg, workers: workers, window: newWindow(cfg.Parallel), flights: map[*item]struct{}{}, emptied: make(chan struct{}), begin: attempts(store)}
 	u.late.byDue = true
-	u.begin = func(c Class) (context.Context, context.CancelCauseFunc) {
-		return context.WithCancelCause(WithClass(context.Background(), c))
-	}
 	if cfg.Uplink != nil {
 		cfg.Uplink.watch(u.wake)
 	}

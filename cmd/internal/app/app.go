@@ -54,7 +54,7 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	if err = a.startUploads(); err != nil {
+	if err = a.startUploads(); err != nil { //nolint:contextcheck // uploads live until their exit
 		return errors.Join(err, listener.Close(), threads.Close(time.Second))
 	}
 	server := api.NewServer(a.apiConfig())

@@ -122,7 +122,7 @@ func newRig(ctx context.Context, threads *pool.Pool, delay time.Duration, refuse
 		Endpoint: r.end.URL, Bucket: "bench", Style: s3.Path, Credentials: s3.Credentials{AccessKey: "bench", SecretKey: "bench"},
 	})
 	if err == nil {
-		r.Uploader, err = upload.NewUploader(r.store, threads, cfg)
+		r.Uploader, err = upload.NewUploader(r.store, threads, cfg) //nolint:contextcheck // it lives until its exit
 	}
 	if err != nil {
 		return nil, errors.Join(err, r.close(ctx))

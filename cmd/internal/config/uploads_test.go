@@ -72,9 +72,9 @@ m.yml:1:20: store.region: goes with kind s3, this store is directory`,
 m.yml:1:19: store.dir: goes with kind directory, this store is s3`,
 		},
 		{
-			"an unknown store", "store: {kind: tape, paralell: 3, parallel: 0}\n" + with(""), `m.yml:1:15: store.kind: is "tape": one of directory, s3
-m.yml:1:21: store: unknown key "paralell": do you mean parallel?
-m.yml:1:44: store.parallel: is 0: a whole number from 1 to 1024`,
+			"an unknown store", "store: {kind: tape, retrys: 3, parallel: 0}\n" + with(""), `m.yml:1:15: store.kind: is "tape": one of directory, s3
+m.yml:1:21: store: unknown key "retrys": do you mean retries?
+m.yml:1:42: store.parallel: is 0: a whole number from 1 to 1024`,
 		},
 		{
 			"credentials twice", "store: {kind: s3, bucket: b, credentials: {access_key: a, secret_key: hunter2, file: /x}}\n" + with(""), `m.yml:1:44: store.credentials: has more than one source of credentials: access_key and secret_key, or file, or from: environment or role`,
