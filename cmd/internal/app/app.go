@@ -26,13 +26,15 @@ type App struct {
 	log *slog.Logger
 	eng *pipeline.Engine
 
+	clock *hal.Clock // of everything here
+
 	live    *rtsp.Server // nil where the configuration says so
 	uploads *uploads     // nil where nothing goes up
 }
 
 // New returns an appliance as the configuration says. Nothing runs before Run.
 func New(cfg config.Config, reg *hal.Registry, log *slog.Logger) *App {
-	a := &App{cfg: cfg, reg: reg, log: log}
+	a := &App{cfg: cfg, reg: reg, log: log, clock: hal.NewClock()}
 	a.eng = pipeline.NewEngine(a.engineConfig())
 	if cfg.RTSP.Enabled {
 		a.live = rtsp.NewServer(rtsp.Config{
@@ -118,7 +120,7 @@ func (a *App) apiConfig() api.Config {
 // startUploads opens the store where anything goes there.
 func (a *App) startUploads() (err error) {
 	if wantsUploads(&a.cfg) {
-		a.uploads, err = openUploads(&a.cfg, a.log)
+		a.uploads, err = openUploads(&a.cfg, a.clock, a.log)
 	}
 	return err
 }

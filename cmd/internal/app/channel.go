@@ -71,7 +71,7 @@ func (a *App) engineConfig() pipeline.Config {
 		replay = -1
 	}
 	return pipeline.Config{
-		Logger: a.log, Workers: e.Workers, Replay: replay,
+		Logger: a.log, Clock: a.clock, Workers: e.Workers, Replay: replay,
 		InitTimeout: e.InitTimeout, ExitTimeout: e.ExitTimeout, AxeTimeout: time.Second,
 	}
 }
