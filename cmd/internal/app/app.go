@@ -26,10 +26,12 @@ type App struct {
 	log *slog.Logger
 	eng *pipeline.Engine
 
-	clock *hal.Clock // of everything here
+	clock *hal.Clock
 
-	live    *rtsp.Server // nil where the configuration says so
-	uploads *uploads     // nil where nothing goes up
+	live      *rtsp.Server // nil where the configuration says so
+	recorders *recorders
+	storage   *storage
+	uploads   *uploads // nil where nothing goes up
 }
 
 // New returns an appliance as the configuration says. Nothing runs before Run.
@@ -56,17 +58,21 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	if err = a.startUploads(); err != nil { //nolint:contextcheck // uploads live until their exit
+	if a.storage, err = a.openStorage(ctx, threads); err != nil {
 		return errors.Join(err, listener.Close(), threads.Close(time.Second))
+	}
+	a.recorders = newRecorders(a.storage, a.storage, a.clock, a.log)
+	if err = a.startUploads(); err != nil { //nolint:contextcheck // uploads live until their exit
+		return errors.Join(err, a.storage.end(), listener.Close(), threads.Close(time.Second))
 	}
 	server := api.NewServer(a.apiConfig())
 	if err = workers.Go(func() error { return a.serve(server, listener) }, nil); err != nil {
-		return errors.Join(err, listener.Close(), threads.Close(time.Second), a.leave(context.WithoutCancel(ctx)))
+		return errors.Join(err, a.endUploads(context.WithoutCancel(ctx)), a.storage.end(), listener.Close(), threads.Close(time.Second))
 	}
 	defer func() {
 		err = errors.Join(err, shutDown(context.WithoutCancel(ctx), server), threads.Close(time.Second))
 	}()
-	if err = a.startLive(); err == nil {
+	if err = errors.Join(a.recorders.start(ctx, threads), a.startLive()); err == nil {
 		err = a.startChannels(ctx)
 	}
 	if err != nil {
@@ -94,23 +100,32 @@ func (a *App) startLive() error {
 	return nil
 }
 
-// leave ends the channels, and then the server that shows them.
+// leave ends the channels, and then what they share and the server that shows them.
 func (a *App) leave(ctx context.Context) error {
 	err := a.eng.Exit(ctx)
+	a.recorders.end()
+	err = errors.Join(err, a.storage.end())
 	if a.live != nil {
 		live, cancel := context.WithTimeoutCause(ctx, liveTimeout, fmt.Errorf("the RTSP server took longer than %s", liveTimeout))
 		defer cancel()
 		err = errors.Join(err, a.live.Close(live))
 	}
-	if a.uploads != nil {
-		err = errors.Join(err, a.uploads.exit(ctx))
+	return errors.Join(err, a.endUploads(ctx))
+}
+
+// endUploads lets what was submitted go up.
+func (a *App) endUploads(ctx context.Context) error {
+	if a.uploads == nil {
+		return nil
 	}
-	return err
+	return a.uploads.exit(ctx)
 }
 
 // apiConfig is the API's settings.
 func (a *App) apiConfig() api.Config {
-	c := api.Config{Engine: a.eng, Logger: a.log, ExitTimeout: a.cfg.Engine.ExitTimeout, Scrub: a.cfg.Scrub}
+	c := api.Config{
+		Engine: a.eng, Logger: a.log, ExitTimeout: a.cfg.Engine.ExitTimeout, Scrub: a.cfg.Scrub, Recordings: a.recorders, Storage: a.storage,
+	}
 	if a.uploads != nil {
 		c.Uploads = a.uploads
 	}

@@ -23,7 +23,8 @@ const (
 func (a *App) define(ctx context.Context, ch config.Channel) *pipeline.Definition {
 	def := pipeline.Define(ch.Name, origin(a.reg, ch), trunk(ctx, a.reg, ch.Encode, a.log)...)
 	if ch.Record.Enabled {
-		def.Branch(DiskBranch, record.Ring{Max: int(ch.Record.Ring)}, record.To(ch.Folder(a.cfg.Data), recordConfig(ch.Record)))
+		ring := record.Ring{Max: int(ch.Record.Ring), Growth: ch.Record.Growth, Pace: ch.Record.Read, OnDemand: true}
+		def.Branch(DiskBranch, ring, a.recorders.add(ch.Name, ch.Folder(a.cfg.Data), ch.Record))
 	}
 	if ch.Live.Enabled && a.live != nil {
 		limit := rtsp.Limit()
@@ -34,10 +35,6 @@ func (a *App) define(ctx context.Context, ch config.Channel) *pipeline.Definitio
 		a.uploads.branch(def, a.reg, ch, a.cfg.Data)
 	}
 	return def
-}
-
-func recordConfig(r config.Record) record.Config {
-	return record.Config{SegmentDuration: r.SegmentDuration, SegmentBytes: r.SegmentBytes, FragmentDuration: r.FragmentDuration}
 }
 
 // trunk is what every frame passes between its source and the branches.
