@@ -48,6 +48,7 @@ type commands struct {
 	Export    exportCommand    `cmd:"" help:"Write what was recorded of a channel in a time into an MP4 file, nothing coded anew."`
 	Disk      diskCommand      `cmd:"" help:"Tell what recordings take, what may stay, and what would go next and why."`
 	Catalog   catalogCommand   `cmd:"" help:"Look at the catalog of what was recorded, or make it anew."`
+	Bench     benchCommand     `cmd:"" help:"Measure what this machine does."`
 	Version   versionCommand   `cmd:"" help:"Tell what this program is."`
 }
 
