@@ -36,6 +36,7 @@ type world struct {
 	said    []string
 	footage map[int]map[int]bool
 	live    map[uint64]bool // events with a window that is not over
+	told    map[uint64]int  // until when, as told last
 	wanted  bool
 	asked   map[uint64]int // when a path was returned
 	sends   int
@@ -106,7 +107,7 @@ func (w *world) carryOut(a action) {
 }
 
 func (w *world) record(win Window) {
-	w.live[win.Event] = !win.Over
+	w.live[win.Event], w.told[win.Event] = !win.Over, ticksOf(win.To)
 	if !win.Over {
 		require.Greater(w.t, ticksOf(win.To), ticksOf(win.From))
 		return
@@ -198,7 +199,7 @@ func play(t *testing.T, tr trace) {
 	n := &naive{cfg: tr.cfg, script: &tr.script}
 	w := &world{
 		t: t, m: newMachine("gate", cfg, 0), script: &tr.script, later: map[int][]func(Instant){},
-		footage: map[int]map[int]bool{}, live: map[uint64]bool{}, asked: map[uint64]int{},
+		footage: map[int]map[int]bool{}, live: map[uint64]bool{}, told: map[uint64]int{}, asked: map[uint64]int{},
 	}
 	for _, s := range []Service{EventService, PictureService} {
 		w.m.serve(instant(0), Notice{Service: s, On: true})
@@ -227,6 +228,9 @@ func play(t *testing.T, tr trace) {
 			rolling := e.recording(w.now, tr.cfg)
 			if rolling != w.live[uint64(e.number)] {
 				require.Equal(t, rolling, w.live[uint64(e.number)], "recording of %d at %d", e.number, w.now)
+			}
+			if rolling && w.told[uint64(e.number)] <= w.now {
+				require.Fail(t, "prolonged, and the recorder does not know")
 			}
 			wanted = wanted || rolling
 		}
