@@ -43,7 +43,7 @@ type (
 
 // Run shows channels.
 func (l *channelList) Run(c *console, all *commands) error {
-	client := client{all.Channel, c}
+	client := client{all.Channel.API, all.Channel.JSON, c}
 	if l.Name != "" {
 		return client.show(http.MethodGet, "/"+url.PathEscape(l.Name))
 	}
@@ -63,12 +63,13 @@ func (p *channelPause) Run(c *console, all *commands) error { return command(c, 
 func (e *channelExit) Run(c *console, all *commands) error { return command(c, all, e.Name, "exit") }
 
 func command(c *console, all *commands, name, what string) error {
-	return client{all.Channel, c}.show(http.MethodPost, "/"+url.PathEscape(name)+"/"+what)
+	return client{all.Channel.API, all.Channel.JSON, c}.show(http.MethodPost, "/"+url.PathEscape(name)+"/"+what)
 }
 
 // client speaks to a running millrace.
 type client struct {
-	flags   channelCommand
+	api     string
+	json    bool
 	console *console
 }
 
@@ -103,11 +104,11 @@ const maxAnswer = 64 << 20
 
 // show asks and prints the channels of the answer.
 func (c client) show(method, path string) error {
-	text, err := c.ask(method, path)
+	text, err := c.ask(method, path, nil)
 	if err != nil {
 		return err
 	}
-	if c.flags.JSON {
+	if c.json {
 		_, err = c.console.out.Write(text)
 		return err
 	}
@@ -121,26 +122,27 @@ func (c client) show(method, path string) error {
 		err = json.Unmarshal(text, &answer.Channels[0])
 	}
 	if err != nil {
-		return fmt.Errorf("what answers at %s is no millrace: %w", c.flags.API, err)
+		return fmt.Errorf("what answers at %s is no millrace: %w", c.api, err)
 	}
 	return table(c.console.out, answer.Channels)
 }
 
-func (c client) ask(method, path string) (text []byte, err error) {
-	base := c.flags.API
+// ask sends a request about channels and returns the answer, or the refusal as an error.
+func (c client) ask(method, path string, body io.Reader) (text []byte, err error) {
+	base := c.api
 	if !strings.Contains(base, "://") {
 		base = "http://" + base
 	}
-	req, err := http.NewRequestWithContext(c.console.ctx, method, strings.TrimSuffix(base, "/")+"/v1/channels"+path, nil)
+	req, err := http.NewRequestWithContext(c.console.ctx, method, strings.TrimSuffix(base, "/")+"/v1/channels"+path, body)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--api %s: HOST:PORT, such as 127.0.0.1:8080", c.flags.API)}
+		return nil, usageError{fmt.Errorf("--api %s: HOST:PORT, such as 127.0.0.1:8080", c.api)}
 	}
 	resp, err := (&http.Client{Timeout: 5 * time.Minute}).Do(req)
 	if err != nil {
 		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err
 		}
-		return nil, fmt.Errorf("no millrace answers at %s: %w: start one with millrace run, or say where it is with --api", c.flags.API, err)
+		return nil, fmt.Errorf("no millrace answers at %s: %w: start one with millrace run, or say where it is with --api", c.api, err)
 	}
 	defer func() { err = errors.Join(err, resp.Body.Close()) }()
 	text, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -149,7 +151,7 @@ func (c client) ask(method, path string) (text []byte, err error) {
 	}
 	var refusal struct{ Error, Hint string }
 	if json.Unmarshal(text, &refusal) != nil || refusal.Error == "" {
-		return nil, fmt.Errorf("what answers at %s is no millrace: %s", c.flags.API, resp.Status)
+		return nil, fmt.Errorf("what answers at %s is no millrace: %s", c.api, resp.Status)
 	}
 	if refusal.Hint != "" {
 		refusal.Error += ": " + refusal.Hint

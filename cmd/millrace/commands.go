@@ -43,6 +43,7 @@ type commands struct {
 	Record  recordCommand  `cmd:"" help:"Record one source into one MP4 file."`
 	Trace   traceCommand   `cmd:"" help:"Record what a V4L2 camera and its driver say to each other, to be sent with a report."`
 	Channel channelCommand `cmd:"" help:"Look at and command the channels of a running millrace."`
+	Event   eventCommand   `cmd:"" help:"Say that something happened in a channel of a running millrace, or show its events."`
 	Version versionCommand `cmd:"" help:"Tell what this program is."`
 }
 

@@ -71,9 +71,9 @@ func newDesk(t *testing.T) *desk {
 	w, err := p.Reserve(3)
 	require.NoError(t, err)
 	d := &desk{T: t, clock: hal.NewClock(), dir: t.TempDir()}
-	d.handler = event.NewHandling(event.HandlingConfig{Workers: w, Clock: d.clock})
+	d.handler = event.NewHandling(event.HandlingConfig{Clock: d.clock})
 	ctx, cancel := context.WithCancel(context.Background())
-	require.NoError(t, w.Go(func() error { return d.handler.Run(ctx) }, func(err error) { require.NoError(t, err) }))
+	require.NoError(t, w.Go(func() error { return d.handler.Run(ctx, w) }, func(err error) { require.NoError(t, err) }))
 	d.ch = event.NewChannel(d.handler, "gate")
 	t.Cleanup(func() {
 		cancel()

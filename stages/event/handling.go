@@ -16,12 +16,11 @@ import (
 // Handling is the event handling of all channels: their one timer, and the workers that carry
 // out what their machines say.
 type Handling struct {
-	workers *pool.Workers
-	clock   *hal.Clock
-	log     *slog.Logger
-	wake    chan struct{}
-	next    atomic.Int64 // Mono at which the timer comes by itself
-	short   atomic.Bool  // some channel waits for a worker
+	clock *hal.Clock
+	log   *slog.Logger
+	wake  chan struct{}
+	next  atomic.Int64 // Mono at which the timer comes by itself
+	short atomic.Bool  // some channel waits for a worker
 
 	mu       sync.Mutex
 	channels []*Channel // initialised ones; replaced, never changed in place
@@ -29,11 +28,8 @@ type Handling struct {
 
 // HandlingConfig is what a Handling leans on.
 type HandlingConfig struct {
-	// Workers is a share with one worker for Run and at least one that calls the application: what
-	// hangs in a callback holds one of these, and its own channel.
-	Workers *pool.Workers
-	Clock   *hal.Clock   // default: the system's
-	Log     *slog.Logger // default: silent
+	Clock *hal.Clock   // default: the system's
+	Log   *slog.Logger // default: silent
 }
 
 // NewHandling returns a Handling without channels. Nothing happens before Run.
@@ -44,18 +40,20 @@ func NewHandling(cfg HandlingConfig) *Handling {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Handling{workers: cfg.Workers, clock: cfg.Clock, log: cfg.Log, wake: make(chan struct{}, 1)}
+	h := &Handling{clock: cfg.Clock, log: cfg.Log, wake: make(chan struct{}, 1)}
 	h.next.Store(never)
 	return h
 }
 
-// Run is the timer. It returns when ctx is done; channels are exited before that.
-func (h *Handling) Run(ctx context.Context) error {
+// Run is the timer. It returns when ctx is done; channels are exited before that. It runs on one
+// of the workers; the others, at least one, call the application: what hangs in a callback holds
+// one of them, and its own channel.
+func (h *Handling) Run(ctx context.Context, workers *pool.Workers) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
 		h.next.Store(never) // awake: whatever comes now rings
-		next := h.round()
+		next := h.round(workers)
 		h.next.Store(next)
 		wait := time.Hour
 		if next != never {
@@ -73,7 +71,7 @@ func (h *Handling) Run(ctx context.Context) error {
 
 // round gives every channel its time, and a worker to those that have something to do. It
 // returns when the next one is due.
-func (h *Handling) round() int64 {
+func (h *Handling) round(workers *pool.Workers) int64 {
 	h.mu.Lock()
 	channels := h.channels
 	h.mu.Unlock()
@@ -86,7 +84,7 @@ func (h *Handling) round() int64 {
 			continue
 		}
 		h.short.Store(true) // before a worker is asked for, so that one that is done meanwhile rings
-		if err := h.workers.Go(job.work, func(error) { h.freed() }); err != nil {
+		if err := workers.Go(job.work, func(error) { h.freed() }); err != nil {
 			c.noWorker(job)
 			if !errors.Is(err, pool.ErrShareUsedUp) {
 				h.log.Error("event handling has no worker", "channel", c.name, "cause", err.Error())

@@ -26,12 +26,15 @@ type App struct {
 	log *slog.Logger
 	eng *pipeline.Engine
 
-	live *rtsp.Server // nil where the configuration says so
+	clock  *hal.Clock
+	events *events
+	live   *rtsp.Server // nil where the configuration says so
 }
 
 // New returns an appliance as the configuration says. Nothing runs before Run.
 func New(cfg config.Config, reg *hal.Registry, log *slog.Logger) *App {
-	a := &App{cfg: cfg, reg: reg, log: log}
+	a := &App{cfg: cfg, reg: reg, log: log, clock: hal.NewClock()}
+	a.events = newEvents(cfg, a.clock, log)
 	a.eng = pipeline.NewEngine(a.engineConfig())
 	if cfg.RTSP.Enabled {
 		a.live = rtsp.NewServer(rtsp.Config{
@@ -53,7 +56,7 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	server := api.NewServer(api.Config{Engine: a.eng, Logger: a.log, ExitTimeout: a.cfg.Engine.ExitTimeout, Scrub: a.cfg.Scrub})
+	server := api.NewServer(api.Config{Engine: a.eng, Events: a.events, Logger: a.log, ExitTimeout: a.cfg.Engine.ExitTimeout, Scrub: a.cfg.Scrub})
 	if err = workers.Go(func() error { return a.serve(server, listener) }, nil); err != nil {
 		return errors.Join(err, listener.Close(), threads.Close(time.Second))
 	}
@@ -61,6 +64,9 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 		err = errors.Join(err, shutDown(context.WithoutCancel(ctx), server), threads.Close(time.Second))
 	}()
 	if err = a.startLive(); err == nil {
+		err = a.events.start(ctx, threads)
+	}
+	if err == nil {
 		err = a.startChannels(ctx)
 	}
 	if err != nil {
@@ -88,8 +94,9 @@ func (a *App) startLive() error {
 	return nil
 }
 
-// leave ends the channels, and then the server that shows them.
+// leave ends events, then the channels, and then the server that shows them.
 func (a *App) leave(ctx context.Context) error {
+	a.events.leave(ctx)
 	err := a.eng.Exit(ctx)
 	if a.live != nil {
 		live, cancel := context.WithTimeoutCause(ctx, liveTimeout, fmt.Errorf("the RTSP server took longer than %s", liveTimeout))

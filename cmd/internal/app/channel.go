@@ -17,11 +17,15 @@ import (
 const (
 	DiskBranch = "disk"
 	LiveBranch = "live"
+	// EventBranch records events alone; MotionBranch looks for motion in JPEGs.
+	EventBranch  = "event"
+	MotionBranch = "motion"
 )
 
 // define says what a channel is made of.
 func (a *App) define(ctx context.Context, ch config.Channel) *pipeline.Definition {
-	def := pipeline.Define(ch.Name, origin(a.reg, ch), trunk(ctx, a.reg, ch.Encode, a.log)...)
+	ev := a.events.channels[ch.Name]
+	def := pipeline.Define(ch.Name, origin(a.reg, ch), append(ev.trunk(), trunk(ctx, a.reg, ch.Encode, a.log)...)...)
 	if ch.Record.Enabled {
 		def.Branch(DiskBranch, record.Ring{Max: int(ch.Record.Ring)}, record.To(ch.Folder(a.cfg.Data), recordConfig(ch.Record)))
 	}
@@ -30,6 +34,7 @@ func (a *App) define(ctx context.Context, ch config.Channel) *pipeline.Definitio
 		limit.Frames, limit.Bytes, limit.Full = ch.Live.Frames, int(ch.Live.Bytes), ch.Live.Full
 		def.Branch(LiveBranch, limit, a.live.Mount(ch.Name))
 	}
+	ev.branch(def)
 	return def
 }
 
@@ -68,7 +73,7 @@ func (a *App) engineConfig() pipeline.Config {
 		replay = -1
 	}
 	return pipeline.Config{
-		Logger: a.log, Workers: e.Workers, Replay: replay,
+		Logger: a.log, Clock: a.clock, Workers: e.Workers, Replay: replay,
 		InitTimeout: e.InitTimeout, ExitTimeout: e.ExitTimeout, AxeTimeout: time.Second,
 	}
 }
