@@ -83,11 +83,15 @@ func (d *decoder) priorities(dst *map[event.Source]int) setter {
 	}
 }
 
-// eventRelations checks what is wrong between keys that are right each for itself.
+// eventRelations checks what is wrong between keys that are right each for itself. A minimum that
+// is not given goes along with a short interval.
 func (d *decoder) eventRelations(n *node, path string, e *Events) {
-	if f := n.get("events"); f == nil || f.value.kind != isObject || e.Minimum <= e.Interval {
+	if e.Minimum <= e.Interval {
 		return
 	}
-	at := n.at("events")
-	d.wrong(at.at("minimum"), join(path, "events.minimum"), "is %s: at most the interval, %s", short(e.Minimum), short(e.Interval))
+	if f := n.at("events").get("minimum"); f != nil && f.value.kind != isBroken {
+		d.wrong(f.value, join(path, "events.minimum"), "is %s: at most the interval, %s", short(e.Minimum), short(e.Interval))
+		return
+	}
+	e.Minimum = e.Interval
 }
