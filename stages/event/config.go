@@ -77,7 +77,7 @@ func (c Config) Validate() error {
 }
 
 // priority is a source's, or Unbound.
-func (c *Config) priority(s Source) int {
+func (c Config) priority(s Source) int {
 	if p, ok := c.Priorities[s]; ok {
 		return p
 	}

@@ -19,7 +19,7 @@ import (
 // Every test here quotes the sentence that it proves.
 
 // C6: "32 trigger sources, one bit each: 0 motion, 1 person, 2 abnormal sound, 3 linkage, 4–15
-// reserved, 16–31 the user's."
+// reserved, 16–31 the user's".
 func TestSources(t *testing.T) {
 	for s, name := range map[event.Source]string{0: "motion", 1: "person", 2: "sound", 3: "linkage", 4: "reserved-4", 15: "reserved-15", 16: "user-16", 31: "user-31"} {
 		require.Equal(t, name, s.String())
@@ -124,7 +124,7 @@ func TestTriggerWithTheServiceOff(t *testing.T) {
 }
 
 // C7: "An event opens with its first trigger and closes when the event interval (≥ 4 s, default
-// 180 s) has passed; the next trigger opens a new one."
+// 180 s) has passed; the next trigger opens a new one".
 func TestAnEventClosesAfterItsInterval(t *testing.T) {
 	for _, interval := range []time.Duration{0, 4 * time.Second, time.Minute} {
 		cfg := event.Config{Interval: interval}
@@ -149,7 +149,7 @@ func TestAnEventClosesAfterItsInterval(t *testing.T) {
 }
 
 // C7: "Within an event each source makes one event message; again triggered, it only prolongs
-// the recording."
+// the recording".
 func TestOneMessageForEachSourceInAnEvent(t *testing.T) {
 	at(t, event.Config{Interval: 20 * time.Second}, func(d *desk) {
 		start := d.now()
@@ -167,7 +167,7 @@ func TestOneMessageForEachSourceInAnEvent(t *testing.T) {
 }
 
 // C7: "Recording runs until the last trigger + minimum recording time (≥ 4 s, ≤ the interval,
-// default 8 s)."
+// default 8 s)".
 func TestRecordingRunsUntilTheLastTriggerAndMore(t *testing.T) {
 	at(t, event.Config{Interval: 10 * time.Second, Minimum: 6 * time.Second}, func(d *desk) {
 		start := d.now()
@@ -275,7 +275,7 @@ func TestUnboundSourcesAskOncePerEvent(t *testing.T) {
 }
 
 // C8: "The capture callback returns a file's path at once; an empty path, or no callback, means
-// no picture and no result."
+// no picture and no result".
 func TestNoPathNoPicture(t *testing.T) {
 	at(t, event.Config{}, func(d *desk) {
 		path := d.picture("a.jpg")
@@ -302,7 +302,7 @@ func TestNoPathNoPicture(t *testing.T) {
 	})
 }
 
-// C8: "The picture is uploaded once the file is larger than 2 KiB, waiting 5 s at most."
+// C8: "The picture is uploaded once the file is larger than 2 KiB, waiting 5 s at most".
 func TestAPictureIsUploadedOnceItsFileHasGrown(t *testing.T) {
 	at(t, event.Config{}, func(d *desk) {
 		path := d.picture("a.jpg")
@@ -372,7 +372,7 @@ func TestAPictureThatIsBeingUploadedIsNotReplaced(t *testing.T) {
 	})
 }
 
-// C8: "until then nobody touches its file, afterwards the application may delete it."
+// C8: "until then nobody touches its file, afterwards the application may delete it".
 func TestNobodyTouchesAPictureBeforeItsResult(t *testing.T) {
 	at(t, event.Config{}, func(d *desk) {
 		path := d.picture("a.jpg")

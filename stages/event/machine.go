@@ -79,29 +79,14 @@ func newMachine(channel string, cfg Config, last uint64) *machine {
 // trigger is a call of the application's (C6).
 func (m *machine) trigger(now Instant, set uint32, at int64) error {
 	m.tick(now)
-	if m.leaving {
-		return ErrExiting
-	}
-	if !m.on[EventService] {
-		m.count.Refused++
-		return ErrOff
-	}
-	src, err := named(set)
+	src, err := m.admit(now, set)
 	if err != nil {
 		m.count.Refused++
 		return err
 	}
-	opens := m.open == nil
-	if opens {
-		if m.cfg.Waiting > 0 && len(m.waiting) >= m.cfg.Waiting {
-			m.count.Refused++
-			return ErrFull
-		}
-		m.begin(now)
-	}
 	m.count.Triggers++
 	e, when := m.open, believed(now, at)
-	first := e.fired&set == 0
+	opens, first := e.fired == 0, e.fired&set == 0
 	asks := opens
 	if p := m.cfg.priority(src); p == Unbound {
 		asks = asks || first
@@ -119,11 +104,30 @@ func (m *machine) trigger(now Instant, set uint32, at int64) error {
 	if asks && m.on[PictureService] {
 		m.ask(e, src)
 	}
-	if opens || first || asks {
+	if first {
 		m.reckon()
 	}
 	m.tick(now)
 	return nil
+}
+
+// admit returns the source of a trigger call, with an event open for it, or why it is refused.
+func (m *machine) admit(now Instant, set uint32) (Source, error) {
+	switch {
+	case m.leaving:
+		return 0, ErrExiting
+	case !m.on[EventService]:
+		return 0, ErrOff
+	}
+	src, err := named(set)
+	if err != nil || m.open != nil {
+		return src, err
+	}
+	if m.cfg.Waiting > 0 && len(m.waiting) >= m.cfg.Waiting {
+		return 0, ErrFull
+	}
+	m.begin(now)
+	return src, nil
 }
 
 // believed is when a trigger was.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime/debug"
 	"sync/atomic"
 
 	"github.com/millrace-video/millrace/pool"
@@ -100,7 +101,7 @@ func (s *session) carryOut(ctx context.Context, a action) {
 	case doCapture:
 		path := ""
 		if s.ends.Capture != nil {
-			s.guard("capture", func() { path = s.ends.Capture(a.picture) })
+			s.call("capture", func() { path = s.ends.Capture(a.picture) })
 		}
 		s.tell(func(now Instant) { s.machine.captured(now, a.picture, path) })
 	case doLook:
@@ -112,15 +113,15 @@ func (s *session) carryOut(ctx context.Context, a action) {
 		s.giveUp(a.picture.Number)
 	case doResult:
 		if s.ends.Result != nil {
-			s.guard("result", func() { s.ends.Result(Result{Picture: a.picture, Code: a.code}) })
+			s.call("result", func() { s.ends.Result(Result{Picture: a.picture, Code: a.code}) })
 		}
 	case doStream:
 		if s.ends.Stream != nil {
-			s.guard("stream", func() { s.ends.Stream(a.wanted) })
+			s.call("stream", func() { s.ends.Stream(a.wanted) })
 		}
 	case doNotice:
 		if s.ends.Notice != nil {
-			s.guard("notice", func() { s.ends.Notice(a.notice) })
+			s.call("notice", func() { s.ends.Notice(a.notice) })
 		}
 	}
 }
@@ -136,7 +137,7 @@ func (s *session) send(ctx context.Context, m Message) {
 		sent(nil)
 		return
 	}
-	if err := s.guard("send", func() { s.ends.Messages.Send(ctx, m, sent) }); err != nil {
+	if err := guard("send", func() { s.ends.Messages.Send(ctx, m, sent) }); err != nil {
 		sent(err)
 	}
 }
@@ -157,7 +158,7 @@ func (s *session) record(w Window) {
 		}
 		return
 	}
-	if err := s.guard("record", func() { s.ends.Recorder.Record(w, stored) }); err != nil && w.Over {
+	if err := guard("record", func() { s.ends.Recorder.Record(w, stored) }); err != nil && w.Over {
 		stored(err)
 	}
 }
@@ -174,7 +175,7 @@ func (s *session) upload(ctx context.Context, p Picture) {
 	s.channel.mu.Lock()
 	s.uploads[p.Number] = cancel
 	s.channel.mu.Unlock()
-	if err := s.guard("upload", func() { s.ends.Uploader.Upload(ctx, p, done) }); err != nil {
+	if err := guard("upload", func() { s.ends.Uploader.Upload(ctx, p, done) }); err != nil {
 		done(err)
 	}
 }
@@ -189,15 +190,21 @@ func (s *session) giveUp(number uint64) {
 	}
 }
 
-// guard keeps a panic of the application's from taking its channel's other events along.
-func (s *session) guard(what string, call func()) (err error) {
+// call calls the application. A panic of its costs that call alone.
+func (s *session) call(what string, do func()) {
+	if err := guard(what, do); err != nil {
+		s.channel.h.log.Error("an application's callback panicked", "channel", s.channel.name, "cause", err.Error())
+	}
+}
+
+// guard does something and turns a panic into an error.
+func guard(what string, do func()) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic in %s: %w", what, &pool.PanicError{Value: p})
-			s.channel.h.log.Error("an application's callback panicked", "channel", s.channel.name, "callback", what, "cause", fmt.Sprint(p))
+			err = fmt.Errorf("%s: %w", what, &pool.PanicError{Value: p, Stack: debug.Stack()})
 		}
 	}()
-	call()
+	do()
 	return nil
 }
 

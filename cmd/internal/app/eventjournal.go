@@ -108,7 +108,7 @@ func (j *eventJournal) write(l api.EventLine) (err error) {
 	defer j.mu.Unlock()
 	j.remember(l)
 	if j.size > maxJournal {
-		if err := os.Rename(j.path, j.aside()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err = os.Rename(j.path, j.aside()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("put the journal of events aside: %w", err)
 		}
 		j.size = 0

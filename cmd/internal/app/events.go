@@ -151,7 +151,7 @@ func (c *eventChannel) branch(def *pipeline.Definition) {
 
 // moved is the detector's trigger.
 func (c *eventChannel) moved(mono int64) {
-	err := c.Channel.Trigger(event.Motion.Bit(), c.events.clock.Wall(mono).UnixMilli())
+	err := c.Trigger(event.Motion.Bit(), c.events.clock.Wall(mono).UnixMilli())
 	if err != nil && !errors.Is(err, event.ErrNotRunning) {
 		c.events.log.Debug("motion makes no event", "channel", c.Name(), "cause", err.Error())
 	}
@@ -227,7 +227,7 @@ func (e *events) Trigger(name string, set uint32, at *int64) error {
 		now := e.clock.Now().UnixMilli()
 		at = &now
 	}
-	return c.Channel.Trigger(set, *at)
+	return c.Trigger(set, *at)
 }
 
 // Events implements api.Events.

@@ -63,7 +63,6 @@ type sink struct {
 	flushed   bool
 	keys      []bool // whether each stretch begins with a key frame
 	fail      error
-	held      *[]hal.Frame
 }
 
 func (s *sink) Name() string                             { return "sink" }

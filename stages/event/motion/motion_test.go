@@ -9,7 +9,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/url"
-	"strings"
 	"testing"
 	"time"
 
@@ -33,7 +32,6 @@ type seen struct {
 	told   []int // by the number of the picture
 	stats  motion.Stats
 	passed int
-	log    strings.Builder
 }
 
 // watch has a stage look at a synthetic camera, each picture as encode makes it.
@@ -170,10 +168,8 @@ func TestMotionInJPEGs(t *testing.T) {
 	arena := pool.NewArena(pool.ArenaConfig{})
 	stream := &hal.Stream{Tracks: []hal.Track{{Codec: hal.MJPEG, Width: 640, Height: 360}}}
 	encode := func(_ hal.Source, f hal.Frame) hal.Frame {
-		img := &image.YCbCr{Y: f.Buf.Bytes()[:640*360], Cb: f.Buf.Bytes()[640*360:], Cr: f.Buf.Bytes()[640*360*5/4:],
-			YStride: 640, CStride: 320, SubsampleRatio: image.YCbCrSubsampleRatio420, Rect: image.Rect(0, 0, 640, 360)}
 		var b bytes.Buffer
-		require.NoError(t, jpeg.Encode(&b, img, nil))
+		require.NoError(t, jpeg.Encode(&b, planar(f.Buf.Bytes(), 640, 360), nil))
 		f.Release()
 		buf, err := arena.Get(b.Len())
 		require.NoError(t, err)
@@ -272,9 +268,16 @@ func synthJPEG(b *testing.B, width, height int) []byte {
 	require.NoError(b, err)
 	p := make([]byte, layout.Size)
 	require.NoError(b, card.Paint(p, layout, 30))
-	n := width * height
 	var out bytes.Buffer
-	require.NoError(b, jpeg.Encode(&out, &image.YCbCr{Y: p[:n], Cb: p[n:], Cr: p[n*5/4:], YStride: width, CStride: width / 2,
-		SubsampleRatio: image.YCbCrSubsampleRatio420, Rect: image.Rect(0, 0, width, height)}, nil))
+	require.NoError(b, jpeg.Encode(&out, planar(p, width, height), nil))
 	return out.Bytes()
+}
+
+// planar is a picture in I420 as Go's library has it.
+func planar(p []byte, width, height int) *image.YCbCr {
+	n := width * height
+	return &image.YCbCr{
+		Y: p[:n], Cb: p[n:], Cr: p[n*5/4:], YStride: width, CStride: width / 2,
+		SubsampleRatio: image.YCbCrSubsampleRatio420, Rect: image.Rect(0, 0, width, height),
+	}
 }
