@@ -211,7 +211,7 @@ func TestRecordingRunsUntilTheLastTriggerAndMore(t *testing.T) {
 func TestWaitingEventsAreLimited(t *testing.T) {
 	for _, limit := range []int{0, 1, 3} {
 		at(t, event.Config{Interval: 4 * time.Second, Waiting: limit}, func(d *desk) {
-			d.hold = true
+			d.keep()
 			for n := range 20 {
 				err := d.ch.Trigger(1, d.now())
 				if limit == 0 || n < limit {
@@ -331,12 +331,12 @@ func TestEveryPictureGetsOneResult(t *testing.T) {
 		{"uploaded", func(d *desk, path string) { d.write(path, 5000) }, event.Uploaded},
 		{"the file did not grow in time", func(d *desk, path string) { d.write(path, 100) }, event.TimedOut},
 		{"it grew too late", func(d *desk, path string) { d.pass(5001 * time.Millisecond); d.write(path, 5000) }, event.NotThere},
-		{"the upload did not end", func(d *desk, path string) { d.hold = true; d.write(path, 5000) }, event.TimedOut},
-		{"the upload failed", func(d *desk, path string) { d.fail = errors.New("refused"); d.write(path, 5000) }, event.TimedOut},
-		{"a newer one replaced it", func(d *desk, _ string) { d.paths = []string{"/nowhere"}; d.trigger(1) }, event.Expired},
+		{"the upload did not end", func(d *desk, path string) { d.keep(); d.write(path, 5000) }, event.TimedOut},
+		{"the upload failed", func(d *desk, path string) { d.fails(errors.New("refused")); d.write(path, 5000) }, event.TimedOut},
+		{"a newer one replaced it", func(d *desk, _ string) { note(d, &d.paths, "/nowhere"); d.trigger(1) }, event.Expired},
 		{"not there", func(*desk, string) {}, event.NotThere},
 		{"a folder", func(d *desk, path string) { require.NoError(d, os.Mkdir(path, 0o700)) }, event.NotThere},
-		{"gone when it was to be uploaded", func(d *desk, path string) { d.fail = fmt.Errorf("open: %w", fs.ErrNotExist); d.write(path, 5000) }, event.NotThere},
+		{"gone when it was to be uploaded", func(d *desk, path string) { d.fails(fmt.Errorf("open: %w", fs.ErrNotExist)); d.write(path, 5000) }, event.NotThere},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			at(t, event.Config{UploadTimeout: 20 * time.Second}, func(d *desk) {
@@ -364,7 +364,7 @@ func TestAPictureThatIsBeingUploadedIsNotReplaced(t *testing.T) {
 		d.write(first, 5000)
 		d.write(second, 5000)
 		d.trigger(5)
-		d.hold = true
+		d.keep()
 		d.trigger(3)
 		require.Len(t, d.uploads, 2)
 		d.release(nil)

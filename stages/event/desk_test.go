@@ -119,8 +119,23 @@ func (d *desk) answer(done func(error)) {
 		d.mu.Unlock()
 		return
 	}
+	err := d.fail
 	d.mu.Unlock()
-	done(d.fail)
+	done(err)
+}
+
+// keep has all answers wait for release.
+func (d *desk) keep() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hold = true
+}
+
+// fails has every answer be err.
+func (d *desk) fails(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fail = err
 }
 
 // Record implements event.Recorder.
@@ -166,6 +181,8 @@ func (d *desk) trigger(s event.Source) {
 
 // pass lets time pass.
 func (d *desk) pass(t time.Duration) {
+	d.mu.Lock()   // what was read before comes before what is noted now
+	d.mu.Unlock() //nolint:staticcheck // as above
 	timer := time.NewTimer(t)
 	<-timer.C
 	synctest.Wait()
@@ -174,7 +191,7 @@ func (d *desk) pass(t time.Duration) {
 // picture has the next capture return a path, and returns it.
 func (d *desk) picture(name string) string {
 	path := filepath.Join(d.dir, name)
-	d.paths = append(d.paths, path)
+	note(d, &d.paths, path)
 	return path
 }
 

@@ -70,7 +70,7 @@ func TestGentleExitFinishesWhatIsUnderWay(t *testing.T) {
 	at(t, event.Config{}, func(d *desk) {
 		start := d.now()
 		path := d.picture("a.jpg")
-		d.hold = true
+		d.keep()
 		d.trigger(event.Motion)
 		d.pass(2 * time.Second)
 		ended := make(chan error, 1)
@@ -101,7 +101,7 @@ func TestGentleExitFinishesWhatIsUnderWay(t *testing.T) {
 func TestForcedExitSaysWhatWasLeft(t *testing.T) {
 	at(t, event.Config{}, func(d *desk) {
 		path := d.picture("a.jpg")
-		d.hold = true
+		d.keep()
 		d.trigger(event.Motion)
 		d.trigger(event.Person)
 		before := d.now()
@@ -120,7 +120,7 @@ func TestForcedExitSaysWhatWasLeft(t *testing.T) {
 // C1: "a forced one turns the one under way into a forced one".
 func TestForcedExitForcesTheOneUnderWay(t *testing.T) {
 	at(t, event.Config{}, func(d *desk) {
-		d.hold = true
+		d.keep()
 		d.trigger(event.Motion)
 		ended := make(chan error, 1)
 		go func() {
@@ -137,7 +137,7 @@ func TestForcedExitForcesTheOneUnderWay(t *testing.T) {
 		require.ErrorIs(t, <-ended, event.ErrForced)
 	})
 	at(t, event.Config{}, func(d *desk) { // and so does the end of its context
-		d.hold = true
+		d.keep()
 		d.trigger(event.Motion)
 		ctx, cancel := context.WithTimeout(d.Context(), 5*time.Second)
 		defer cancel()
@@ -176,7 +176,7 @@ func TestAPictureThatComesAfterAForcedExit(t *testing.T) {
 // list not empty)"; each service "is on or off".
 func TestStatus(t *testing.T) {
 	at(t, event.Config{Interval: 30 * time.Second}, func(d *desk) {
-		d.hold = true
+		d.keep()
 		path := d.picture("a.jpg")
 		d.write(path, 5000)
 		require.Equal(t, event.Status{Event: true, Picture: true}, d.ch.Status())
@@ -187,7 +187,7 @@ func TestStatus(t *testing.T) {
 		require.Equal(t, []int{1, 1, 0}, []int{s.Messages, s.Pictures, s.Waiting})
 		d.release(nil)
 		require.False(t, d.ch.Status().Creating)
-		d.hold = true
+		d.keep()
 		d.pass(8 * time.Second)
 		s = d.ch.Status()
 		require.True(t, s.Uploading && !s.Recording && s.Open && !s.Creating)
@@ -270,7 +270,7 @@ func TestTimesOfTriggers(t *testing.T) {
 // What fails or panics behind an event costs that alone.
 func TestWhatFailsIsCounted(t *testing.T) {
 	at(t, event.Config{Interval: 4 * time.Second}, func(d *desk) {
-		d.fail = errors.New("no link")
+		d.fails(errors.New("no link"))
 		d.trigger(event.Motion)
 		d.pass(time.Minute)
 		c := d.ch.Status().Counters

@@ -252,7 +252,7 @@ func play(t *testing.T, tr trace) {
 // same footage, ask for the same pictures and give them the same results. 100,000 of them under
 // MILLRACE_TORTURE=1.
 func TestMachineDoesWhatTheModelDoes(t *testing.T) {
-	traces := uint64(2_000)
+	traces := uint64(1_000)
 	if os.Getenv("MILLRACE_TORTURE") != "" {
 		traces = 100_000
 	}
