@@ -169,7 +169,7 @@ func TestMotionInJPEGs(t *testing.T) {
 	stream := &hal.Stream{Tracks: []hal.Track{{Codec: hal.MJPEG, Width: 640, Height: 360}}}
 	encode := func(_ hal.Source, f hal.Frame) hal.Frame {
 		var b bytes.Buffer
-		require.NoError(t, jpeg.Encode(&b, planar(f.Buf.Bytes(), 640, 360), nil))
+		require.NoError(t, jpeg.Encode(&b, planar(f.Buf.Bytes(), 320, 240), nil))
 		f.Release()
 		buf, err := arena.Get(b.Len())
 		require.NoError(t, err)
@@ -177,10 +177,10 @@ func TestMotionInJPEGs(t *testing.T) {
 		f.Buf, f.Stream = buf, stream
 		return f
 	}
-	s := watch(t, "rate=10&frames=100&still=until:50", motion.Config{}, encode)
+	s := watch(t, "size=320x240&rate=10&frames=60&still=until:30", motion.Config{}, encode)
 	require.Equal(t, "mjpeg", s.stats.Sees)
 	require.NotEmpty(t, s.told)
-	require.InDelta(t, 55, s.told[0], 5)
+	require.InDelta(t, 35, s.told[0], 5)
 	require.Zero(t, arena.Stats().Held, "frames never released")
 	s = watch(t, "rate=10&frames=20", motion.Config{}, func(_ hal.Source, f hal.Frame) hal.Frame {
 		f.Release()
