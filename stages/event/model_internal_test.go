@@ -185,16 +185,22 @@ func randomTrace(r *rand.Rand) trace {
 	return tr
 }
 
+// real is the configuration as the machine has it.
+func (c naiveConfig) real() Config {
+	cfg := Config{
+		Interval: time.Duration(c.interval) * tick, Minimum: time.Duration(c.minimum) * tick, Pre: time.Duration(c.pre) * tick,
+		UploadTimeout: time.Duration(c.upload) * tick, Waiting: c.waiting, Priorities: map[Source]int{},
+	}
+	for s, p := range c.priority {
+		cfg.Priorities[Source(s)] = p
+	}
+	return cfg
+}
+
 // play has a machine and the naive model live through the trace, and compares what came of it.
 func play(t *testing.T, tr trace) {
 	t.Helper()
-	cfg := Config{
-		Interval: time.Duration(tr.cfg.interval) * tick, Minimum: time.Duration(tr.cfg.minimum) * tick, Pre: time.Duration(tr.cfg.pre) * tick,
-		UploadTimeout: time.Duration(tr.cfg.upload) * tick, Waiting: tr.cfg.waiting, Priorities: map[Source]int{},
-	}
-	for s, p := range tr.cfg.priority {
-		cfg.Priorities[Source(s)] = p
-	}
+	cfg := tr.cfg.real()
 	require.NoError(t, cfg.Validate())
 	n := &naive{cfg: tr.cfg, script: &tr.script}
 	w := &world{
