@@ -49,7 +49,7 @@ torture: ## the long trials: the same tests with large counts
 cross: ## amd64, arm64 and armv7, without cgo and with it (V4L2), each under the size limit
 	@bash .ci/cross
 
-hil: ## V4L2 against the kernel's virtual devices in a virtual machine (ARCH=arm64, RUN=REGEXP)
+hil: ## V4L2 against the kernel's virtual devices in a virtual machine (ARCH=arm64, RUN=REGEXP, COUNT=N)
 	@bash .ci/hil
 
 clean: ## what was built; recordings stay

@@ -13,6 +13,7 @@ require (
 	github.com/pion/rtp v1.10.5
 	github.com/stretchr/testify v1.12.1
 	github.com/vladimirvivien/go4vl v0.3.0
+	go.etcd.io/bbolt v1.5.0
 	go.uber.org/goleak v1.3.0
 	golang.org/x/sys v0.47.0
 )
@@ -30,5 +31,5 @@ require (
 	github.com/pion/transport/v4 v4.1.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/net v0.58.0 // indirect
-	golang.org/x/sync v0.11.0 // indirect
+	golang.org/x/sync v0.20.0 // indirect
 )

@@ -220,3 +220,22 @@ func TestTheClockLabels(t *testing.T) {
 		require.WithinDuration(t, c.Now(), time.Now(), time.Millisecond) //nolint:forbidigo // simulated time
 	})
 }
+
+func TestWatchingTheClockEndsWhenTold(t *testing.T) {
+	c := hal.NewClock()
+	ctx, cancel := context.WithCancel(t.Context())
+	left := make(chan error, 1)
+	go func() { left <- c.Watch(ctx, func() { t.Error("nobody has set the clock") }) }()
+	cancel()
+	require.NoError(t, <-left)
+	require.EqualValues(t, 1, c.Anchor().Number)
+}
+
+func TestWatchingTheClockSeesWhatWasMissed(t *testing.T) { // a board that boots in 1970
+	c := hal.NewClock()
+	c.Observe(c.Mono(), time.Unix(0, 0)) // what it was before somebody set it
+	ctx, cancel := context.WithCancel(t.Context())
+	require.NoError(t, c.Watch(ctx, cancel))
+	require.WithinDuration(t, time.Now(), c.Now(), time.Minute)
+	require.EqualValues(t, 3, c.Anchor().Number)
+}

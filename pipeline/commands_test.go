@@ -132,7 +132,7 @@ func randomCommands(t *testing.T, rnd *rand.Rand) {
 	}
 	stages := []*sink{{name: "encode", onWork: flaky()}, {name: "disk", onWork: flaky()}, {name: "live", onWork: flaky()}}
 	ch := add(t, r, pipeline.Define("gate", origin, stages[0]).
-		Branch("disk", pipeline.Limit{Frames: 1 + rnd.IntN(8), WakeAge: time.Duration(rnd.IntN(2)) * time.Second}, stages[1]).
+		Branch("disk", randomBound(rnd), stages[1]).
 		Branch("live", pipeline.Limit{OnDemand: true}, stages[2]))
 	var wg sync.WaitGroup
 	for range 1 + rnd.IntN(3) {
@@ -152,6 +152,17 @@ func randomCommands(t *testing.T, rnd *rand.Rand) {
 	}
 	for _, s := range stages {
 		require.Zero(t, s.opened, "stage %s: Open and Close come in pairs: %s", s.name, s.got())
+	}
+}
+
+// randomBound is a small queue, or a ring that is soon full and soon idle.
+func randomBound(rnd *rand.Rand) pipeline.Limit {
+	if rnd.IntN(2) == 0 {
+		return pipeline.Limit{Frames: 1 + rnd.IntN(8), WakeAge: time.Duration(rnd.IntN(2)) * time.Second}
+	}
+	return pipeline.Limit{
+		Bytes: 2 + rnd.IntN(20), Growth: pipeline.Growth{Start: 2, Piece: 1, Step: rnd.IntN(3), ShrinkAfter: time.Second},
+		Pace: pipeline.Pace{Max: 200 * time.Millisecond, Empty: 2},
 	}
 }
 
@@ -226,7 +237,7 @@ func randomChannels(t *testing.T, rnd *rand.Rand) {
 		origin := from(slow, spare)
 		origin.CloseOnPause = rnd.IntN(3) == 0
 		ch := add(t, r, pipeline.Define(name, origin, mood("scale"), mood("encode")).
-			Branch("disk", pipeline.Limit{Frames: 4, WakeAge: time.Duration(rnd.IntN(2)) * time.Second}, mood("disk")))
+			Branch("disk", randomBound(rnd), mood("disk")))
 		for range 2 {
 			steps, pauses := []string{"start"}, []time.Duration{0}
 			for range rnd.IntN(8) {

@@ -15,10 +15,17 @@ type candidate struct {
 	cause string // why it is not in use; empty while nothing is known against it
 	tries int    // in a row that failed
 	next  int64  // clock: not before then
-	soon  int64  // clock: not before then even where it is plugged in
+	soon  int64  // clock: not before then even where it is plugged in, once hurries are used up
 	gone  bool   // its device was not there
 	never bool   // unsupported: not again until the channel is started anew
+
+	hurries     int   // how often it was tried at once since hurriedFrom
+	hurriedFrom int64 // clock
 }
+
+// maxHurries is how often within the longest back-off a source is tried at once because a device
+// has come. A device announces itself more than once, and not each time can it be opened yet.
+const maxHurries = 3
 
 // opened is a source that is ready to be read.
 type opened struct {
@@ -90,13 +97,20 @@ func (h *head) isGone(i int) bool {
 }
 
 // pluggedIn lets a candidate be tried although its back-off is not over, and returns when: at
-// once, but for one that has only just failed. So a device that is there and yet cannot be
-// opened is not tried all the time.
+// once, but for one that came often of late and has only just failed. So a device that is there
+// and yet cannot be opened is not tried all the time.
 func (h *head) pluggedIn(i int) int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	c := &h.candidates[i]
-	c.next = min(c.next, c.soon)
+	c, now := &h.candidates[i], h.ch.eng.clock.Mono()
+	if now-c.hurriedFrom > int64(h.ch.eng.cfg.Backoff.Max) {
+		c.hurries, c.hurriedFrom = 0, now
+	}
+	if c.hurries++; c.hurries <= maxHurries {
+		c.next = min(c.next, now)
+	} else {
+		c.next = min(c.next, c.soon)
+	}
 	return c.next
 }
 

@@ -89,7 +89,7 @@ func (l *losses) since(mono int64) []Loss {
 
 // lossesSince is what a branch's stage learns: the channel's losses and the branch's own.
 func lossesSince(mono int64, of ...*losses) []Loss {
-	var all []Loss
+	all := make([]Loss, 0, len(of))
 	for _, l := range of {
 		all = append(all, l.since(mono)...)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,24 +33,38 @@ func reasons(s *sink, since int64) string {
 	return strings.Join(all, "; ")
 }
 
+// fault is what a stage's work suffers; it may change while the stage works.
+type fault struct {
+	now atomic.Pointer[func(context.Context, string) error]
+}
+
+func (f *fault) is(work func(context.Context, string) error) { f.now.Store(&work) }
+
+func (f *fault) work(ctx context.Context, letter string) error {
+	if do := f.now.Load(); do != nil && *do != nil {
+		return (*do)(ctx, letter)
+	}
+	return nil
+}
+
 // A stage learns why frames did not come: each row is what happens in a second, after a second
 // in which all was well.
 func TestWhyFramesDidNotCome(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
-		happens func(t *testing.T, ch *pipeline.Channel, cam *camera, disk *sink)
+		happens func(t *testing.T, ch *pipeline.Channel, cam *camera, disk *fault)
 		want    string
 	}{
-		{"nothing happens", func(*testing.T, *pipeline.Channel, *camera, *sink) {}, ""},
-		{"the source is lost", func(_ *testing.T, _ *pipeline.Channel, cam *camera, _ *sink) {
+		{"nothing happens", func(*testing.T, *pipeline.Channel, *camera, *fault) {}, ""},
+		{"the source is lost", func(_ *testing.T, _ *pipeline.Channel, cam *camera, _ *fault) {
 			cam.unplug()
 		}, "source: cam://: no signal; source: no such device"},
-		{"it is lost and comes back", func(_ *testing.T, _ *pipeline.Channel, cam *camera, _ *sink) {
+		{"it is lost and comes back", func(_ *testing.T, _ *pipeline.Channel, cam *camera, _ *fault) {
 			cam.unplug()
 			cam.plug()
 			wait(2 * time.Second)
 		}, "source: cam://: no signal"},
-		{"the source came to its end", func(_ *testing.T, _ *pipeline.Channel, cam *camera, _ *sink) {
+		{"the source came to its end", func(_ *testing.T, _ *pipeline.Channel, cam *camera, _ *fault) {
 			cam.mu.Lock()
 			cam.frames, cam.err = 1, io.EOF
 			cam.mu.Unlock()
@@ -57,41 +72,41 @@ func TestWhyFramesDidNotCome(t *testing.T) {
 			cam.plug()
 			wait(2 * time.Second)
 		}, "source: cam://: no signal; source: the source ended"},
-		{"a pause", func(t *testing.T, ch *pipeline.Channel, _ *camera, _ *sink) {
+		{"a pause", func(t *testing.T, ch *pipeline.Channel, _ *camera, _ *fault) {
 			require.NoError(t, ch.Pause())
 			wait(time.Hour)
 			require.NoError(t, ch.Start())
 			wait(time.Second)
 		}, "paused"},
-		{"an exit", func(t *testing.T, ch *pipeline.Channel, _ *camera, _ *sink) {
+		{"an exit", func(t *testing.T, ch *pipeline.Channel, _ *camera, _ *fault) {
 			require.NoError(t, ch.Exit(context.Background()))
 			wait(time.Hour)
 			require.NoError(t, ch.Init())
 			require.NoError(t, ch.Start())
 			wait(time.Second)
 		}, "exit: the channel was exited"},
-		{"the stage falls", func(_ *testing.T, _ *pipeline.Channel, _ *camera, disk *sink) {
-			disk.onWork = failing(1, func() error { return errors.New("disk is full") })
+		{"the stage falls", func(_ *testing.T, _ *pipeline.Channel, _ *camera, disk *fault) {
+			disk.is(failing(1, func() error { return errors.New("disk is full") }))
 			wait(3 * time.Second)
-			disk.onWork = nil
 		}, "failed: disk is full; dropped: queue disk: full"},
-		{"the stage is slow", func(_ *testing.T, _ *pipeline.Channel, _ *camera, disk *sink) {
-			disk.onWork = func(context.Context, string) error { wait1(10 * frameTime); return nil }
+		{"the stage is slow", func(_ *testing.T, _ *pipeline.Channel, _ *camera, disk *fault) {
+			disk.is(func(context.Context, string) error { wait1(10 * frameTime); return nil })
 			wait(100 * frameTime)
 		}, "dropped: queue disk: full"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			bubble(t, pipeline.Config{}, func(t *testing.T, r *rig) {
-				cam, disk := &camera{script: "Iabc"}, &sink{name: "disk"}
+				var fails fault
+				cam, disk := &camera{script: "Iabc"}, &sink{name: "disk", onWork: fails.work}
 				ch := add(t, r, pipeline.Define("gate", from(cam)).Branch("disk", pipeline.Limit{Frames: 10}, disk))
 				require.NoError(t, ch.Start())
 				wait(time.Second)
 				require.Empty(t, reasons(disk, disk.env.Clock.Mono()), "what is past is past")
 				since := disk.env.Clock.Mono() - int64(frameTime)
-				tc.happens(t, ch, cam, disk)
+				tc.happens(t, ch, cam, &fails)
 				wait(time.Second)
 				require.Equal(t, tc.want, reasons(disk, since))
-				disk.onWork = nil
+				fails.is(nil)
 			})
 		})
 	}

@@ -43,9 +43,15 @@ func ParsePolicy(name string) (Policy, error) {
 
 // Limit is a queue's size, what it does when full, and when its consumer is woken.
 type Limit struct {
-	Frames int    // default 64
+	Frames int    // default 64; of a ring one for each KiB of Bytes
 	Bytes  int    // 0: no limit by bytes
 	Full   Policy // what happens under a live source; not Wait
+
+	// A Growth makes the queue a ring, whose capacity starts small and grows up to Bytes; Pace
+	// says how often it is read. Its WakeAge, default 1 s, is how much is handed over at a time.
+	// Full at Bytes it drops until the next key frame.
+	Growth Growth
+	Pace   Pace
 
 	// The consumer sleeps until that much is there, or the oldest frame is that old, or the
 	// stream ends. Both 0: it is woken for every frame, and the branch counts as live: the
@@ -64,6 +70,9 @@ type Bound interface {
 
 // Limit implements Bound.
 func (l Limit) Limit() Limit {
+	if l.Growth.Start != 0 {
+		return l.ring()
+	}
 	if l.Frames == 0 {
 		l.Frames = 64
 	}
@@ -81,6 +90,8 @@ func (l Limit) Validate() error {
 		return fmt.Errorf("a queue that wakes at %d bytes needs an age too, or a slow stream is never read", l.WakeBytes)
 	case l.Full > Wait:
 		return fmt.Errorf("unknown queue policy %d", l.Full)
+	case l.Growth != Growth{}:
+		return l.validateRing()
 	}
 	return nil
 }

@@ -14,20 +14,22 @@ import (
 type Queue struct {
 	name  string
 	limit Limit
-	alarm *alarm // wakes the consumer of what is old; nil where the limit asks for no age
+	alarm *alarm // wakes the consumer of what is old; may be nil
 
 	mu       sync.Mutex
 	items    sync.Cond // the consumer waits for frames
 	room     sync.Cond // a producer waits for room
-	ring     []hal.Frame
+	entries  []hal.Frame
 	head     int // index of the oldest
 	held     int // entries, marks too
 	marks    int // of them, marks
 	bytes    int
 	ready    bool  // the consumer is to take what is there
 	waiting  bool  // the consumer sleeps
-	armed    bool  // alarm will look at this queue
 	oldestAt int64 // clock when the queue was last empty and got a frame
+	lookDue  int64 // clock when alarm looks at this queue; 0: it does not
+	due      *due  // the same for alarm, which guards what it points to
+	ring     *ring // nil where the limit describes none
 
 	waits bool // a full queue makes its producer wait
 
@@ -69,8 +71,12 @@ func newQueue(name string, bound Bound, a *alarm) (*Queue, error) {
 	if err := limit.Validate(); err != nil {
 		return nil, fmt.Errorf("queue %s: %w", name, err)
 	}
-	q := &Queue{name: name, limit: limit, alarm: a, waits: limit.Full == Wait, ring: make([]hal.Frame, min(16, ceilPow2(limit.Frames+1)))}
-	q.losses, q.isFull = &losses{}, "queue "+name+": full"
+	q := &Queue{name: name, limit: limit, alarm: a, waits: limit.Full == Wait, entries: make([]hal.Frame, min(16, ceilPow2(limit.Frames+1)))}
+	q.losses, q.isFull, q.due = &losses{}, "queue "+name+": full", &due{q: q, index: -1}
+	if limit.Growth.Start > 0 {
+		q.ring = newRing(limit)
+		q.isFull = fmt.Sprintf("queue %s: the ring is full at its maximum of %d bytes", name, limit.Bytes)
+	}
 	q.items.L, q.room.L = &q.mu, &q.mu
 	return q, nil
 }
@@ -104,14 +110,16 @@ func (q *Queue) preload(frames []hal.Frame) {
 	}
 	for _, f := range frames {
 		q.pushed++
-		q.insert(f.Retain(), f.Buf.Len())
+		q.skipping = q.skipping && !startsDecoding(f)
+		q.hasRoom(f.Buf.Len()) // a ring grows
+		q.put(f.Retain(), f.Buf.Len())
 	}
 }
 
 // admit puts f in or not, and returns the frame to release. The caller holds mu.
 func (q *Queue) admit(f hal.Frame) (hal.Frame, error) {
 	size := f.Buf.Len()
-	for q.waits && q.full(size) && !q.closed {
+	for q.waits && !q.hasRoom(size) && !q.closed {
 		q.wake()
 		q.room.Wait()
 	}
@@ -119,28 +127,36 @@ func (q *Queue) admit(f hal.Frame) (hal.Frame, error) {
 		return q.drop(f, DroppedClosed), ErrClosed
 	}
 	if q.skipping {
-		if !startsDecoding(f) || q.full(size) {
+		if !startsDecoding(f) || !q.hasRoom(size) {
 			return q.drop(f, DroppedOrphaned), nil
 		}
 		q.skipping = false
 	}
 	var victim hal.Frame
-	for q.full(size) {
+	for !q.hasRoom(size) {
 		if q.limit.Full != DropOldest {
 			q.skipping = q.limit.Full == DropUntilKey
+			if q.ring != nil {
+				q.putMark(RingFull)
+			}
 			q.wake()
 			return q.drop(f, DroppedFull), nil
 		}
 		victim.Release()
 		victim = q.dropOldest()
 	}
+	q.put(f, size)
+	return victim, nil
+}
+
+// put inserts a frame, marked where what came before it on its track did not get in.
+func (q *Queue) put(f hal.Frame, size int) {
 	if bit := trackBit(f.Track); q.lostIn&bit != 0 {
 		q.lostIn &^= bit
 		f.Gap = true
 		q.losses.flow(f.Stamp.Mono)
 	}
 	q.insert(f, size)
-	return victim, nil
 }
 
 // setWaits says whether the source that comes next can be held back.
@@ -168,8 +184,8 @@ func (q *Queue) dropOldest() hal.Frame {
 		f = q.removeOldest()
 	}
 	for i := range min(n, len(marks)) {
-		q.head = (q.head - 1) & (len(q.ring) - 1)
-		q.ring[q.head] = marks[(n-1-i)%len(marks)]
+		q.head = (q.head - 1) & (len(q.entries) - 1)
+		q.entries[q.head] = marks[(n-1-i)%len(marks)]
 		q.held++
 		q.marks++
 	}
@@ -198,6 +214,18 @@ func startsDecoding(f hal.Frame) bool {
 	return true
 }
 
+// hasRoom says whether a frame of that size gets in, for which a ring may grow. Where nothing
+// is held any frame does, but in a ring under a live source.
+func (q *Queue) hasRoom(size int) bool {
+	if q.ring != nil && q.makeRoom(size) {
+		return true
+	}
+	if q.held == q.marks && (q.ring == nil || q.waits) {
+		return true
+	}
+	return q.ring == nil && !q.full(size)
+}
+
 func (q *Queue) full(size int) bool {
 	frames := q.held - q.marks
 	return frames > 0 && (frames >= q.limit.Frames || q.limit.Bytes > 0 && q.bytes+size > q.limit.Bytes)
@@ -205,10 +233,10 @@ func (q *Queue) full(size int) bool {
 
 // insert appends an entry and wakes the consumer where it is time. The caller holds mu.
 func (q *Queue) insert(f hal.Frame, size int) {
-	if q.held == len(q.ring) {
-		q.grow()
+	if q.held == len(q.entries) {
+		q.resize(2 * len(q.entries))
 	}
-	q.ring[(q.head+q.held)&(len(q.ring)-1)] = f
+	q.entries[(q.head+q.held)&(len(q.entries)-1)] = f
 	q.held++
 	q.bytes += size
 	if q.limit.WakeAge == 0 {
@@ -217,23 +245,35 @@ func (q *Queue) insert(f hal.Frame, size int) {
 	}
 	if q.held == 1 && q.alarm != nil {
 		q.oldestAt = q.alarm.clock.Mono()
-		if !q.armed {
-			q.armed = true
-			q.alarm.arm(q, q.oldestAt+int64(q.limit.WakeAge))
-		}
+		q.lookBy(q.handOver())
 	}
-	if q.limit.WakeBytes > 0 && q.bytes >= q.limit.WakeBytes || q.full(size) ||
-		f.Stamp.Mono-q.ring[q.head].Stamp.Mono >= int64(q.limit.WakeAge) {
+	if q.ring != nil && !f.Buf.IsZero() {
+		q.ringGot()
+	}
+	if q.limit.WakeBytes > 0 && q.bytes >= q.limit.WakeBytes || q.ring == nil && q.full(size) ||
+		f.Stamp.Mono-q.entries[q.head].Stamp.Mono >= int64(q.limit.WakeAge) {
 		q.wake()
 	}
 }
 
-func (q *Queue) grow() {
-	bigger := make([]hal.Frame, 2*len(q.ring))
-	for i := range q.held {
-		bigger[i] = q.ring[(q.head+i)&(len(q.ring)-1)]
+// handOver is when the oldest entry is old enough for the consumer.
+func (q *Queue) handOver() int64 { return roundUp(q.oldestAt+int64(q.limit.WakeAge), grain) }
+
+// lookBy has the alarm look at the queue at that time at the latest. The caller holds mu.
+func (q *Queue) lookBy(at int64) {
+	if q.alarm != nil && (q.lookDue == 0 || at < q.lookDue) {
+		q.lookDue = at
+		q.alarm.arm(q.due, at)
 	}
-	q.ring, q.head = bigger, 0
+}
+
+// resize gives the entries room for n, a power of two.
+func (q *Queue) resize(n int) {
+	moved := make([]hal.Frame, n)
+	for i := range q.held {
+		moved[i] = q.entries[(q.head+i)&(len(q.entries)-1)]
+	}
+	q.entries, q.head = moved, 0
 }
 
 // wake lets the consumer take what is there. The caller holds mu.
@@ -244,22 +284,29 @@ func (q *Queue) wake() {
 	}
 }
 
-// lookAt is the alarm's call: the consumer is woken where the oldest frame is old enough. It
-// returns when to look again, or 0.
+// lookAt is the alarm's call: a ring is read where its time has come, and the consumer is woken
+// where the oldest entry is old enough. It returns when to look again, or 0.
 func (q *Queue) lookAt(now int64) int64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	due := q.oldestAt + int64(q.limit.WakeAge)
-	if q.held == 0 || q.closed {
-		q.armed = false
+	q.lookDue = 0
+	if q.closed {
 		return 0
 	}
-	if due <= now {
-		q.armed = false
-		q.wake()
-		return 0
+	var next int64
+	if q.ring != nil {
+		next = q.read(now)
 	}
-	return due
+	if q.held > 0 && !q.ready {
+		due := q.handOver()
+		if due <= now {
+			q.wake()
+		} else if next == 0 || due < next {
+			next = due
+		}
+	}
+	q.lookDue = next
+	return next
 }
 
 // Pop waits for the next frame and hands its reference over. It returns io.EOF when the queue
@@ -318,9 +365,9 @@ func (q *Queue) PopBatch(dst []hal.Frame) (int, error) {
 
 // removeOldest takes the oldest entry out. The caller holds mu.
 func (q *Queue) removeOldest() hal.Frame {
-	f := q.ring[q.head]
-	q.ring[q.head] = hal.Frame{}
-	q.head = (q.head + 1) & (len(q.ring) - 1)
+	f := q.entries[q.head]
+	q.entries[q.head] = hal.Frame{}
+	q.head = (q.head + 1) & (len(q.entries) - 1)
 	q.held--
 	if f.Buf.IsZero() {
 		q.marks--
@@ -401,6 +448,7 @@ type QueueStats struct {
 	Pushed   uint64            `json:"pushed"`
 	Popped   uint64            `json:"popped"`
 	Dropped  map[string]uint64 `json:"dropped"`
+	Ring     *RingStats        `json:"ring,omitempty"`
 }
 
 // Stats returns the queue's figures now.
@@ -415,8 +463,8 @@ func (q *Queue) Stats() QueueStats {
 	for c := range causes {
 		s.Dropped[c.String()] = q.dropped[c]
 	}
+	if q.ring != nil {
+		s.Ring = q.ringStats()
+	}
 	return s
 }
-
-// resume has a ring read at its initial interval again.
-func (q *Queue) resume() {}

@@ -192,7 +192,7 @@ func TestASilentSourceIsStalled(t *testing.T) {
 		deaf := &camera{name: "deaf", script: "I", frames: 3, err: errSilent}
 		ch := add(t, r, pipeline.Define("gate", from(&silent{camera: deaf})).Branch("disk", pipeline.Limit{}, &sink{name: "disk"}))
 		require.NoError(t, ch.Start())
-		wait(4 * time.Second)
+		wait(3500 * time.Millisecond)
 		require.Equal(t, pipeline.Waiting, ch.State())
 		require.Contains(t, ch.Status().Sources[0].Cause, "no frame in time: nothing for")
 	})
@@ -393,6 +393,29 @@ func TestAPluggedInCameraIsNotWaitedFor(t *testing.T) {
 		cam.plug()
 		p.came <- struct{}{}
 		wait(2 * frameTime)
+		require.Equal(t, pipeline.Running, ch.State())
+	})
+}
+
+// H2: a camera announces itself several times, and not each time can it be opened yet.
+func TestAPluggedInCameraThatIsNotReadyYetIsTriedWhenItIs(t *testing.T) {
+	bubble(t, pipeline.Config{}, func(t *testing.T, r *rig) {
+		cam := &camera{script: "I", openIs: hal.ErrNoDevice}
+		p := &pluggable{cam, make(chan struct{})}
+		ch := add(t, r, pipeline.Define("gate", from(p)).Branch("disk", pipeline.Limit{}, &sink{name: "disk"}))
+		require.NoError(t, ch.Start())
+		wait(10 * time.Minute)
+		for n := range 3 {
+			if n == 2 {
+				cam.plug()
+			}
+			select {
+			case p.came <- struct{}{}:
+			case <-time.After(frameTime):
+				t.Fatal("nobody waits for the camera any more")
+			}
+			wait(2 * frameTime)
+		}
 		require.Equal(t, pipeline.Running, ch.State())
 	})
 }

@@ -3,6 +3,9 @@
 package hil_test
 
 import (
+	"context"
+	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -15,54 +18,134 @@ import (
 	"github.com/millrace-video/millrace/stages/acquire"
 )
 
-// P8: what happens to a camera shows in its channel: what was got over in the source's counters,
-// what was not in an event with its cause, after which the channel runs again by itself.
+// watched is a channel of one camera whose events are kept.
+type watched struct {
+	*pipeline.Channel
+
+	eng    *pipeline.Engine
+	mu     sync.Mutex
+	events []pipeline.Event
+}
+
+// watch adds a channel, which is not started.
+func watch(t *testing.T, def *pipeline.Definition) *watched {
+	t.Helper()
+	w := &watched{}
+	w.eng = pipeline.NewEngine(pipeline.Config{
+		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		OnEvent: func(e pipeline.Event) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.events = append(w.events, e)
+		},
+	})
+	var err error
+	w.Channel, err = w.eng.Add(def)
+	require.NoError(t, err)
+	return w
+}
+
+// watchCamera is watch of a channel that lets everything go in the end.
+func watchCamera(t *testing.T, reg *hal.Registry, url string, stages ...pipeline.Stage) *watched {
+	t.Helper()
+	return watch(t, pipeline.Define("cam", acquire.From(reg, url), stages...).
+		Branch("drain", pipeline.Limit{Full: pipeline.DropOldest}, drain{}))
+}
+
+func (w *watched) start(t *testing.T) {
+	t.Helper()
+	require.NoError(t, w.Start())
+}
+
+// runs waits until the channel runs, some frames after these.
+func (w *watched) runs(t *testing.T, from uint64) {
+	t.Helper()
+	until(t, "the channel running", func() bool {
+		s := w.Status()
+		return s.State == "running" && s.Stages[0].Frames > from+5
+	})
+}
+
+// end ends the channel.
+func (w *watched) end(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.NoError(t, w.eng.Exit(ctx))
+}
+
+// causes returns why the channel changed its state, each time that there was a reason.
+func (w *watched) causes() (all []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range w.events {
+		if e.Cause != "" {
+			all = append(all, fmt.Sprintf("%v → %v: %s", e.From, e.To, e.Cause))
+		}
+	}
+	return all
+}
+
+// P8: what happens to a camera shows in its channel. What was got over is in the source's
+// counters, and the channel ran on without an event; what was not is in one event with its cause,
+// after which the channel runs again by itself.
 func TestAChannelSaysWhatHappenedToItsCamera(t *testing.T) {
 	for _, tc := range []struct {
-		button string
-		event  error // what the cause of the event is; nil: the channel runs on
+		button  string
+		counted func(hal.SourceStats) bool // what was got over; nil: the channel fell
+		event   error
 	}{
-		{"Inject V4L2_BUF_FLAG_ERROR", nil},
-		{"Inject Fatal Streaming Error", nil},
-		{"Disconnect", hal.ErrNoDevice},
+		{"Inject V4L2_BUF_FLAG_ERROR", func(s hal.SourceStats) bool { return s.Malformed == 1 && s.Fault != "" }, nil},
+		{"Inject Fatal Streaming Error", func(s hal.SourceStats) bool { return s.Recovered == 1 && s.Fault != "" }, nil},
+		{"Percentage of Dropped Buffers", func(s hal.SourceStats) bool { return s.Lost > 3 }, nil},
+		{"Inject VIDIOC_QBUF Error", func(s hal.SourceStats) bool { return s.Recovered == 1 && strings.Contains(s.Fault, "VIDIOC_QBUF") }, nil},
+		{"Disconnect", nil, hal.ErrNoDevice},
 	} {
 		t.Run(tc.button, func(t *testing.T) {
 			dev, _ := cameras(t)
 			nothingLeft(t)
-			var mu sync.Mutex
-			var events []pipeline.Event
-			eng := pipeline.NewEngine(pipeline.Config{OnEvent: func(e pipeline.Event) {
-				mu.Lock()
-				defer mu.Unlock()
-				events = append(events, e)
-			}})
-			ch, err := eng.Add(pipeline.Define("cam", acquire.From(hal.NewRegistry(v4l2.Driver{}), camera(dev, "&format=yuyv"))).
-				Branch("drain", pipeline.Limit{Full: pipeline.DropOldest}, drain{}))
-			require.NoError(t, err)
-			require.NoError(t, ch.Start())
-			runs := func(from uint64) func() bool {
-				return func() bool { s := ch.Status(); return s.State == "running" && s.Stages[0].Frames > from+5 }
+			w := watchCamera(t, hal.NewRegistry(v4l2.Driver{}), camera(dev, "&format=yuyv"))
+			w.start(t)
+			w.runs(t, 0)
+			set(t, dev, tc.button, map[bool]int32{true: 50}[tc.button == "Percentage of Dropped Buffers"])
+			if tc.counted == nil {
+				until(t, "another run", func() bool { return w.Status().Run > 1 })
+				w.runs(t, 0)
+				w.end(t)
+				causes := w.causes()
+				require.Len(t, causes, 1, "of one fall")
+				require.Contains(t, causes[0], tc.event.Error())
+				figure(t, "%s", causes[0])
+				return
 			}
-			until(t, "the channel running", runs(0))
-			press(t, dev, tc.button)
-			if tc.event == nil {
-				until(t, "the fault in the counters", func() bool { return counters(ch).Fault != "" })
-				until(t, "the channel running on", runs(ch.Status().Stages[0].Frames))
-				require.EqualValues(t, 1, ch.Status().Run, "the source was not opened anew")
-				figure(t, "%s", counters(ch).Fault)
-			} else {
-				until(t, "the channel running again", func() bool { return ch.Status().Run > 1 && runs(0)() })
-			}
-			require.NoError(t, eng.Exit(t.Context()))
-			mu.Lock()
-			defer mu.Unlock()
-			for _, e := range events {
-				if tc.event != nil && e.From == pipeline.Running && strings.Contains(e.Cause, tc.event.Error()) {
-					figure(t, "%v → %v: %s", e.From, e.To, e.Cause)
-					return
-				}
-			}
-			require.NoError(t, tc.event, "no event says so: %+v", events)
+			until(t, "the fault in the counters", func() bool { return tc.counted(counters(w.Channel)) })
+			w.runs(t, w.Status().Stages[0].Frames)
+			require.EqualValues(t, 1, w.Status().Run, "the source was not opened anew")
+			s := counters(w.Channel)
+			figure(t, "%d lost, %d malformed, %d recovered; %s", s.Lost, s.Malformed, s.Recovered, s.Fault)
+			w.end(t)
+			require.Empty(t, w.causes())
+		})
+	}
+}
+
+// P8: a call that the driver refuses while a channel opens its camera is made again, and the counters
+// say which call it was.
+func TestAChannelGetsOverARefusedCall(t *testing.T) {
+	for _, call := range []string{"REQBUFS", "QBUF", "STREAMON"} {
+		t.Run(call, func(t *testing.T) {
+			dev, _ := cameras(t)
+			nothingLeft(t)
+			press(t, dev, "Inject VIDIOC_"+call+" Error")
+			w := watchCamera(t, hal.NewRegistry(v4l2.Driver{}), camera(dev, "&format=yuyv"))
+			w.start(t)
+			w.runs(t, 0)
+			s := counters(w.Channel)
+			require.EqualValues(t, 1, s.Recovered)
+			require.Contains(t, s.Fault, "VIDIOC_"+call)
+			figure(t, "%s", s.Fault)
+			w.end(t)
+			require.Empty(t, w.causes())
 		})
 	}
 }

@@ -30,6 +30,10 @@ func figure(t *testing.T, format string, args ...any) {
 func load(t *testing.T, module string, params ...string) {
 	t.Helper()
 	t.Cleanup(func() {
+		if t.Failed() {
+			out, _ := exec.Command("sh", "-c", "dmesg | tail -n 40").CombinedOutput() //nolint:noctx,errcheck // as below; it only helps
+			t.Logf("what the kernel said last:\n%s", out)
+		}
 		out, err := exec.Command("rmmod", module).CombinedOutput() //nolint:noctx // ends at once, and must run when the test's context is over
 		require.NoError(t, err, "rmmod %s: %s", module, out)
 	})

@@ -1,6 +1,7 @@
 package hil
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,18 +21,27 @@ import (
 type Machine struct {
 	Arch  string // "amd64" or "arm64"
 	Dir   string // holds kernel and initramfs.cpio
-	Share string // seen as /host inside; holds hil.test and args before, log and exit after
+	Share string // seen as /host inside; holds the program and args before, log and exit after
+
+	Program string // in Share; "" is the suite, hil.test
+	Disk    *Disk  // seen as /disk, an ext4; nil: there is none
+	Mount   string // options of its mounting
 }
 
 // errDied is a machine that ended without an exit code.
 var errDied = errors.New("the machine died before the suite had ended: what it said last is above")
 
 // Run boots the machine and waits for its end. Its console goes to out. The exit code is the
-// suite's.
+// program's. When ctx ends the machine ends like one whose power is cut.
 func (m Machine) Run(ctx context.Context, out io.Writer) (code int, err error) {
+	if err = os.RemoveAll(filepath.Join(m.Share, "exit")); err != nil {
+		return 0, err
+	}
 	args := m.args()
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // what this rig itself puts together
-	cmd.Stdout, cmd.Stderr = out, out
+	// Through a pipe: QEMU stands still while what its console goes to is a file of a disk that is busy.
+	console := struct{ io.Writer }{out}
+	cmd.Stdout, cmd.Stderr = console, console
 	cmd.WaitDelay = 5 * time.Second
 	if err = cmd.Run(); err != nil {
 		if ctx.Err() != nil {
@@ -62,7 +72,18 @@ func (m Machine) args() []string {
 	case hasKVM():
 		machine = []string{"qemu-system-x86_64", "-M", "q35", "-accel", "kvm", "-cpu", "host"}
 	}
-	return slices.Concat(machine, []string{
+	if m.Program != "" { // init finds it in its environment
+		kernel += " hil_program=" + m.Program
+	}
+	var disk []string
+	if m.Disk != nil {
+		kernel += " hil_disk=" + cmp.Or(m.Mount, "defaults")
+		disk = []string{
+			"-blockdev", "driver=nbd,node-name=disk,server.type=unix,server.path=" + m.Disk.Socket(),
+			"-device", "virtio-blk-pci,drive=disk,write-cache=on",
+		}
+	}
+	return slices.Concat(machine, disk, []string{
 		"-smp", "2", "-m", "1024",
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio",
 		"-kernel", filepath.Join(m.Dir, "kernel"), "-initrd", filepath.Join(m.Dir, "initramfs.cpio"), "-append", kernel + console,

@@ -9,7 +9,7 @@ arch=${1:?usage: setup.sh amd64|arm64}
 cache=${MILLRACE_HIL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/millrace/hil}
 
 # What the tests need of the kernel, without what these depend on. The last three Debian does not build.
-modules="virtio_pci 9p 9pnet_virtio virtio_net vivid uvcvideo vhci-hcd snd-aloop v4l2-mem2mem vim2m vicodec"
+modules="virtio_pci 9p 9pnet_virtio virtio_net virtio_blk ext4 crc32c_generic vivid uvcvideo vhci-hcd snd-aloop v4l2-mem2mem vim2m vicodec"
 
 say() { echo "hil: $*" >&2; }
 die() {
@@ -122,7 +122,7 @@ bare() {
 pack() {
 	local m line out=$PWD/initramfs.cpio image
 	image=$(mktemp -d)
-	mkdir -p "$image"/{bin,dev,host,proc,sys,tmp} "$image/lib/modules/$name"
+	mkdir -p "$image"/{bin,dev,disk,host,proc,sys,tmp} "$image/lib/modules/$name"
 	cp root/bin/busybox "$image/bin/"
 	install -m 755 "$here/init" "$image/init"
 	for m in $modules; do
@@ -146,7 +146,7 @@ cross="" compilers="gcc libc6-dev"
 if [ "$arch" != "$host" ]; then
 	cross=$gnu- compilers="gcc gcc-$gnu libc6-dev-$arch-cross"
 fi
-install_missing "$qemu" cpio ffmpeg $compilers
+install_missing "$qemu" cpio ffmpeg e2fsprogs $compilers
 
 mkdir -p "$cache/$arch"
 exec 9>"$cache/$arch/lock"

@@ -9,6 +9,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -52,9 +55,10 @@ const (
 	usbStall  = -int32(unix.EPIPE)
 )
 
-// plug plugs the camera in.
+// plug plugs the camera in, once the kernel has seen that it was pulled before: no hand is faster.
 func (c *usbCamera) plug(t *testing.T) {
 	t.Helper()
+	until(t, "the end of the camera that was pulled", func() bool { return !c.attached(t) })
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
 	ours := os.NewFile(uintptr(pair[0]), "usbip")
@@ -80,6 +84,17 @@ func (c *usbCamera) plug(t *testing.T) {
 		defer c.gone.Done()
 		_ = c.stream(ctx)
 	}()
+}
+
+// attached says whether the kernel has a camera of this serial number.
+func (c *usbCamera) attached(t *testing.T) bool {
+	t.Helper()
+	all, err := filepath.Glob("/sys/bus/usb/devices/*/serial")
+	require.NoError(t, err)
+	return slices.ContainsFunc(all, func(f string) bool {
+		text, err := os.ReadFile(f)
+		return err == nil && strings.TrimSpace(string(text)) == c.serial
+	})
 }
 
 // pull pulls the plug, at once and whatever is under way.

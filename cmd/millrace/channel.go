@@ -10,11 +10,18 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/millrace-video/millrace/cmd/internal/api"
 )
 
-type channelCommand struct {
+// asking is which running millrace is asked, and how its answer is shown.
+type asking struct {
 	API  string `name:"api" default:"127.0.0.1:8080" placeholder:"ADDR" help:"HOST:PORT where millrace run serves its API. Default: ${default}."`
 	JSON bool   `name:"json" help:"Print the API's JSON."`
+}
+
+type channelCommand struct {
+	asking
 
 	List  channelList  `cmd:"" help:"Show every channel, or one."`
 	Init  channelInit  `cmd:"" help:"Take every resource of a channel or none; it then stands parked."`
@@ -43,7 +50,7 @@ type (
 
 // Run shows channels.
 func (l *channelList) Run(c *console, all *commands) error {
-	client := client{all.Channel.API, all.Channel.JSON, c}
+	client := client{all.Channel.asking, c}
 	if l.Name != "" {
 		return client.show(http.MethodGet, "/"+url.PathEscape(l.Name))
 	}
@@ -51,25 +58,32 @@ func (l *channelList) Run(c *console, all *commands) error {
 }
 
 // Run initialises a channel.
-func (i *channelInit) Run(c *console, all *commands) error { return command(c, all, i.Name, "init") }
+func (i *channelInit) Run(c *console, all *commands) error {
+	return command(c, all.Channel.asking, i.Name, "init")
+}
 
 // Run starts a channel.
-func (s *channelStart) Run(c *console, all *commands) error { return command(c, all, s.Name, "start") }
+func (s *channelStart) Run(c *console, all *commands) error {
+	return command(c, all.Channel.asking, s.Name, "start")
+}
 
 // Run pauses a channel.
-func (p *channelPause) Run(c *console, all *commands) error { return command(c, all, p.Name, "pause") }
+func (p *channelPause) Run(c *console, all *commands) error {
+	return command(c, all.Channel.asking, p.Name, "pause")
+}
 
 // Run exits a channel.
-func (e *channelExit) Run(c *console, all *commands) error { return command(c, all, e.Name, "exit") }
+func (e *channelExit) Run(c *console, all *commands) error {
+	return command(c, all.Channel.asking, e.Name, "exit")
+}
 
-func command(c *console, all *commands, name, what string) error {
-	return client{all.Channel.API, all.Channel.JSON, c}.show(http.MethodPost, "/"+url.PathEscape(name)+"/"+what)
+func command(c *console, who asking, name, what string) error {
+	return client{who, c}.show(http.MethodPost, "/"+url.PathEscape(name)+"/"+what)
 }
 
 // client speaks to a running millrace.
 type client struct {
-	api     string
-	json    bool
+	flags   asking
 	console *console
 }
 
@@ -104,11 +118,11 @@ const maxAnswer = 64 << 20
 
 // show asks and prints the channels of the answer.
 func (c client) show(method, path string) error {
-	text, err := c.ask(method, path, nil)
+	text, err := c.ask(method, path)
 	if err != nil {
 		return err
 	}
-	if c.json {
+	if c.flags.JSON {
 		_, err = c.console.out.Write(text)
 		return err
 	}
@@ -122,41 +136,76 @@ func (c client) show(method, path string) error {
 		err = json.Unmarshal(text, &answer.Channels[0])
 	}
 	if err != nil {
-		return fmt.Errorf("what answers at %s is no millrace: %w", c.api, err)
+		return fmt.Errorf("what answers at %s is no millrace: %w", c.flags.API, err)
 	}
 	return table(c.console.out, answer.Channels)
 }
 
-// ask sends a request about channels and returns the answer, or the refusal as an error.
-func (c client) ask(method, path string, body io.Reader) (text []byte, err error) {
-	base := c.api
+func (c client) ask(method, path string) (text []byte, err error) {
+	return c.get(method, "/v1/channels"+path)
+}
+
+// get asks for any path of the API.
+func (c client) get(method, path string) (text []byte, err error) {
+	return c.post(method, path, nil)
+}
+
+// post is get with a body.
+func (c client) post(method, path string, body io.Reader) (text []byte, err error) {
+	resp, err := c.send(method, path, body, 5*time.Minute)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, resp.Body.Close()) }()
+	return io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+}
+
+// refusal is the API's error.
+type refusal struct {
+	apiError api.Error
+}
+
+func (r *refusal) Error() string {
+	if r.apiError.Hint == "" {
+		return r.apiError.Error
+	}
+	return r.apiError.Error + ": " + r.apiError.Hint
+}
+
+// request asks, and returns an answer that is a success. timeout 0: it may take for ever.
+func (c client) request(method, path string, timeout time.Duration) (*http.Response, error) {
+	return c.send(method, path, nil, timeout)
+}
+
+// send is request with a body.
+func (c client) send(method, path string, body io.Reader, timeout time.Duration) (*http.Response, error) {
+	base := c.flags.API
 	if !strings.Contains(base, "://") {
 		base = "http://" + base
 	}
-	req, err := http.NewRequestWithContext(c.console.ctx, method, strings.TrimSuffix(base, "/")+"/v1/channels"+path, body)
+	req, err := http.NewRequestWithContext(c.console.ctx, method, strings.TrimSuffix(base, "/")+path, body)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--api %s: HOST:PORT, such as 127.0.0.1:8080", c.api)}
+		return nil, usageError{fmt.Errorf("--api %s: HOST:PORT, such as 127.0.0.1:8080", c.flags.API)}
 	}
-	resp, err := (&http.Client{Timeout: 5 * time.Minute}).Do(req)
+	resp, err := (&http.Client{Timeout: timeout}).Do(req)
 	if err != nil {
 		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err
 		}
-		return nil, fmt.Errorf("no millrace answers at %s: %w: start one with millrace run, or say where it is with --api", c.api, err)
+		return nil, fmt.Errorf("no millrace answers at %s: %w: start one with millrace run, or say where it is with --api", c.flags.API, err)
 	}
-	defer func() { err = errors.Join(err, resp.Body.Close()) }()
-	text, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil || resp.StatusCode == http.StatusOK {
-		return text, err
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
 	}
-	var refusal struct{ Error, Hint string }
-	if json.Unmarshal(text, &refusal) != nil || refusal.Error == "" {
-		return nil, fmt.Errorf("what answers at %s is no millrace: %s", c.api, resp.Status)
+	r := refusal{}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err = errors.Join(err, resp.Body.Close()); err != nil {
+		return nil, err
 	}
-	if refusal.Hint != "" {
-		refusal.Error += ": " + refusal.Hint
+	if json.Unmarshal(text, &r.apiError) != nil || r.apiError.Error == "" {
+		return nil, fmt.Errorf("what answers at %s is no millrace: %s", c.flags.API, resp.Status)
 	}
-	return nil, errors.New(refusal.Error)
+	return nil, &r
 }
 
 // table prints channels for a person.

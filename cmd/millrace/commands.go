@@ -36,15 +36,20 @@ func (e usageError) Unwrap() error      { return e.error }
 type commands struct {
 	logFlags
 
-	Run     runCommand     `cmd:"" help:"Record and serve every channel until told to end."`
-	Check   checkCommand   `cmd:"" help:"Report everything that is wrong with a configuration, with file, line and column."`
-	Devices devicesCommand `cmd:"" help:"List the cameras and encoders that are usable here."`
-	Doctor  doctorCommand  `cmd:"" help:"Measure what cameras really deliver, say what to choose and what is odd."`
-	Record  recordCommand  `cmd:"" help:"Record one source into one MP4 file."`
-	Trace   traceCommand   `cmd:"" help:"Record what a V4L2 camera and its driver say to each other, to be sent with a report."`
-	Channel channelCommand `cmd:"" help:"Look at and command the channels of a running millrace."`
-	Event   eventCommand   `cmd:"" help:"Say that something happened in a channel of a running millrace, or show its events."`
-	Version versionCommand `cmd:"" help:"Tell what this program is."`
+	Run       runCommand       `cmd:"" help:"Record and serve every channel until told to end."`
+	Check     checkCommand     `cmd:"" help:"Report everything that is wrong with a configuration, with file, line and column."`
+	Devices   devicesCommand   `cmd:"" help:"List the cameras and encoders that are usable here."`
+	Doctor    doctorCommand    `cmd:"" help:"Measure what cameras really deliver, say what to choose and what is odd."`
+	Record    recordCommand    `cmd:"" help:"Record one source into one MP4 file."`
+	Trace     traceCommand     `cmd:"" help:"Record what a V4L2 camera and its driver say to each other, to be sent with a report."`
+	Channel   channelCommand   `cmd:"" help:"Look at and command the channels of a running millrace."`
+	Recording recordingCommand `cmd:"" help:"Start or stop the recording of a channel of a running millrace; the channel goes on."`
+	Timeline  timelineCommand  `cmd:"" help:"Show what was recorded of a channel, and what is missing and why."`
+	Export    exportCommand    `cmd:"" help:"Write what was recorded of a channel in a time into an MP4 file, nothing coded anew."`
+	Disk      diskCommand      `cmd:"" help:"Tell what recordings take, what may stay, and what would go next and why."`
+	Catalog   catalogCommand   `cmd:"" help:"Look at the catalog of what was recorded, or make it anew."`
+	Event     eventCommand     `cmd:"" help:"Say that something happened in a channel of a running millrace, or show its events."`
+	Version   versionCommand   `cmd:"" help:"Tell what this program is."`
 }
 
 type logFlags struct {

@@ -16,11 +16,11 @@ import (
 )
 
 type eventCommand struct {
+	asking
+
 	Name string    `arg:"" help:"The channel."`
 	Type string    `placeholder:"TYPE" help:"What happened: motion, person, sound, linkage, user-16 to user-31, or a number from 0 to 31. Default: nothing; the channel's events are shown."`
 	At   time.Time `placeholder:"TIME" help:"When, such as 2026-11-21T13:35:12.345Z. Default: now."`
-	API  string    `name:"api" default:"127.0.0.1:8080" placeholder:"ADDR" help:"HOST:PORT where millrace run serves its API. Default: ${default}."`
-	JSON bool      `name:"json" help:"Print the API's JSON."`
 }
 
 // Run sends a trigger, or shows a channel's events.
@@ -43,7 +43,7 @@ func (e *eventCommand) Run(c *console) error {
 	case !e.At.IsZero():
 		return usageError{fmt.Errorf("--at goes with --type")}
 	}
-	text, err := client{e.API, e.JSON, c}.ask(method, "/"+url.PathEscape(e.Name)+"/events", body)
+	text, err := client{e.asking, c}.post(method, "/v1/channels/"+url.PathEscape(e.Name)+"/events", body)
 	if err != nil {
 		return err
 	}

@@ -26,10 +26,13 @@ func (inv inventory) print(w io.Writer) error {
 		fmt.Fprintf(w, "\n%s\n", plain(hal.Redact(d.URL)))
 		formats(t, d.Formats)
 		if len(d.Controls) > 0 {
-			fmt.Fprintln(t, "  \t\t\t\t\n  CONTROL\tKIND\tRANGE\tDEFAULT\tVALUE")
+			if err := t.Flush(); err != nil {
+				return err
+			}
+			fmt.Fprintln(t, "\n  CONTROL\tKIND\tDEFAULT\tVALUE\tRANGE")
 		}
 		for _, c := range d.Controls {
-			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\n", c.Name, c.Kind, controlRange(c), item(c, &c.Default), item(c, c.Value))
+			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\n", c.Name, c.Kind, item(c, &c.Default), item(c, c.Value), controlRange(c))
 		}
 	}
 	if err := t.Flush(); err != nil {
@@ -96,6 +99,8 @@ func controlRange(c hal.Control) string {
 		return "-"
 	case "bool":
 		return "0 or 1"
+	case "bits":
+		return fmt.Sprintf("bits of %#x", uint32(c.Max)) //nolint:gosec // the kernel's number of them is unsigned
 	case "menu":
 		var items []string
 		for _, name := range c.Menu {
@@ -119,6 +124,9 @@ func item(c hal.Control, value *int64) string {
 		return "-"
 	case c.Kind == "menu" && *value >= c.Min && *value-c.Min < int64(len(c.Menu)) && c.Menu[*value-c.Min] != "":
 		return plain(c.Menu[*value-c.Min])
+	}
+	if c.Kind == "bits" {
+		return fmt.Sprintf("%#x", uint32(*value)) //nolint:gosec // as in controlRange
 	}
 	return strconv.FormatInt(*value, 10)
 }

@@ -31,9 +31,9 @@ func TestTheTableShowsBusNodeAndControls(t *testing.T) { // H2
 		`Cam\?\[2J +v4l2 +usb-1 +/dev/video4 +v4l2://bus/usb-1`,
 		`yuyv +30 29\.97 7\.5 +640x480 320x240\n`,
 		`mjpeg +30 +1920x1080\n`,
-		`brightness +int +-64 to 64 by 2 +0 +-3\n`,
-		`power +menu +50 Hz, 60 Hz +60 Hz +50 Hz\n`,
-		`auto +bool +0 or 1 +1 +-\n`,
+		`brightness +int +0 +-3 +-64 to 64 by 2\n`,
+		`power +menu +60 Hz +50 Hz +50 Hz, 60 Hz\n`,
+		`auto +bool +1 +- +0 or 1\n`,
 		`reset +button +- +- +-\n`,
 		`none: raw cameras cannot be recorded`,
 	} {

@@ -11,7 +11,7 @@ import (
 )
 
 type recordCommand struct {
-	URL       string        `arg:"" help:"The source: rtsp://…, file://…, synth://…"`
+	URL       string        `arg:"" help:"The source: rtsp://…, http://….flv, file://…, synth://…"`
 	Output    string        `short:"o" required:"" placeholder:"FILE" help:"The MP4 file to write. Where the source starts again or changes its format, NAME-2.mp4 and so on follow."`
 	Duration  time.Duration `short:"d" placeholder:"TIME" help:"How much of the stream to record, such as 90s, 10m or 1h30m, by its own time stamps. Default: until the source ends, or Ctrl-C."`
 	Transport string        `enum:",tcp,udp,multicast" default:"" placeholder:"HOW" help:"How RTSP comes: tcp (default), udp or multicast."`

@@ -47,16 +47,3 @@ func Held(s hal.Source) int {
 
 // CRC is the checksum of TS tables.
 func CRC(p []byte) uint32 { return crc32MPEG(p) }
-
-// Settle brings an access unit of H.264 into the form that frames have.
-func Settle(t *hal.Track, unit []byte, key bool) (left []byte, changed *hal.Track, bad int) {
-	n, changed, bad := settle(t, unit, key)
-	return unit[:n], changed, bad
-}
-
-// AVC reads an AVCDecoderConfigurationRecord.
-func AVC(p []byte) (hal.Track, error) {
-	var e entry
-	err := e.avc(p)
-	return e.track, err
-}

@@ -149,7 +149,7 @@ func (j *joiner) finish() (buf pool.Buffer, key bool, changed *hal.Track) {
 		j.discard()
 		return pool.Buffer{}, false, changed
 	}
-	n, changed, _ := settle(j.track, unit, key)
+	n, changed, _ := nal.Settle(j.track, unit, key)
 	j.build.Truncate(n)
 	buf, err := j.build.Finish()
 	if err != nil {
@@ -161,7 +161,7 @@ func (j *joiner) finish() (buf pool.Buffer, key bool, changed *hal.Track) {
 
 // learn takes parameter sets that come in a unit of their own.
 func (j *joiner) learn(unit []byte) *hal.Track {
-	_, changed, _ := settle(j.track, unit, true)
+	_, changed, _ := nal.Settle(j.track, unit, true)
 	return changed
 }
 

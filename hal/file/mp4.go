@@ -313,14 +313,14 @@ func (m *mp4) fetch(ctx context.Context, t *mp4Track, e *entry, u unit) (pool.Bu
 	case hal.H264, hal.H265:
 		return m.fetchNAL(ctx, t, e, u)
 	case hal.AV1:
-		buf, err := m.lender.get(ctx, int(u.size)+obuRoom)
+		buf, err := m.lender.get(ctx, int(u.size)+nal.OBURoom)
 		if err != nil {
 			return pool.Buffer{}, err
 		}
 		if err := m.read(buf, buf.Bytes()[:u.size], u); err != nil {
 			return pool.Buffer{}, err
 		}
-		n, changed, bad := settleAV1(track, buf.Bytes(), int(u.size), u.key)
+		n, changed, bad := nal.SettleAV1(track, buf.Bytes(), int(u.size), u.key)
 		return m.settled(t, buf, n, changed, bad), nil
 	case hal.CodecUnknown, hal.Raw, hal.MJPEG, hal.LPCM, hal.AAC, hal.Opus, hal.G711A, hal.G711U, hal.FWHT:
 	}
@@ -360,7 +360,7 @@ func (m *mp4) fetchNAL(ctx context.Context, t *mp4Track, e *entry, u unit) (pool
 		if n, err := m.r.ReadAt(m.scratch, u.off); n < size {
 			return pool.Buffer{}, readError(u.off+int64(n), "a sample", err)
 		}
-		size = widened(m.scratch, e.lenSize)
+		size = nal.Widened(m.scratch, e.lenSize)
 	}
 	buf, err := m.lender.get(ctx, len(extra)+size)
 	if err != nil {
@@ -369,15 +369,15 @@ func (m *mp4) fetchNAL(ctx context.Context, t *mp4Track, e *entry, u unit) (pool
 	p := buf.Bytes()
 	copy(p, extra)
 	if e.lenSize != nal.PrefixLen {
-		widen(p[len(extra):], m.scratch, e.lenSize)
+		nal.Widen(p[len(extra):], m.scratch, e.lenSize)
 	} else if err := m.read(buf, p[len(extra):], u); err != nil {
 		return pool.Buffer{}, err
 	}
-	n, changed, bad := settle(&m.cur.Tracks[t.index], p, u.key)
+	n, changed, bad := nal.Settle(&m.cur.Tracks[t.index], p, u.key)
 	return m.settled(t, buf, n, changed, bad), nil
 }
 
-// settled takes over what settle found.
+// settled takes over what nal.Settle found.
 func (m *mp4) settled(t *mp4Track, buf pool.Buffer, n int, changed *hal.Track, bad int) pool.Buffer {
 	if bad >= 0 {
 		m.counts.malformed.Add(1)
@@ -394,37 +394,4 @@ func (m *mp4) settled(t *mp4Track, buf pool.Buffer, n int, changed *hal.Track, b
 		buf.Shorten(n)
 	}
 	return buf
-}
-
-// widened returns the length of a sample once all its NAL units have lengths of 4 bytes. What
-// passes the end is left out.
-func widened(p []byte, lenSize int) int {
-	n := 0
-	for len(p) >= lenSize {
-		size := nalLen(p, lenSize)
-		if size > len(p)-lenSize {
-			break
-		}
-		n += nal.PrefixLen + size
-		p = p[lenSize+size:]
-	}
-	return n
-}
-
-func widen(dst, p []byte, lenSize int) {
-	for len(dst) > 0 {
-		size := nalLen(p, lenSize)
-		clear(dst[:nal.PrefixLen-lenSize])
-		copy(dst[nal.PrefixLen-lenSize:nal.PrefixLen], p)
-		copy(dst[nal.PrefixLen:], p[lenSize:lenSize+size])
-		dst, p = dst[nal.PrefixLen+size:], p[lenSize+size:]
-	}
-}
-
-func nalLen(p []byte, lenSize int) int {
-	n := 0
-	for _, b := range p[:lenSize] {
-		n = n<<8 | int(b)
-	}
-	return n
 }

@@ -72,11 +72,11 @@ func (e *entry) parse(p []byte, t *mp4Track) error {
 func (e *entry) video(children []byte) error {
 	switch e.name {
 	case cc("avc1"), cc("avc3"):
-		return e.avc(child(children, "avcC"))
+		return e.config(hal.H264, child(children, "avcC"))
 	case cc("hvc1"), cc("hev1"):
-		return e.hevc(child(children, "hvcC"))
+		return e.config(hal.H265, child(children, "hvcC"))
 	case cc("av01"):
-		return e.av1(child(children, "av1C"))
+		return e.config(hal.AV1, child(children, "av1C"))
 	case cc("jpeg"):
 		e.track.Codec = hal.MJPEG
 	case cc("mp4v"):
@@ -103,87 +103,12 @@ func child(p []byte, kind string) []byte {
 	return nil
 }
 
-// avc reads the AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1).
-func (e *entry) avc(p []byte) error {
-	e.track.Codec = hal.H264
-	if len(p) < 6 {
-		return errors.New("avcC is missing or too short")
-	}
-	e.lenSize = int(p[4]&3) + 1
-	rest, err := e.setList(p[6:], int(p[5]&0x1f), nal.SPS)
-	if err != nil {
-		return err
-	}
-	if len(rest) == 0 {
-		return errors.New("avcC ends before the picture parameter sets")
-	}
-	_, err = e.setList(rest[1:], int(rest[0]), nal.PPS)
+// config reads the decoder configuration record of a codec.
+func (e *entry) config(codec hal.Codec, record []byte) error {
+	e.track.Codec = codec
+	c, err := nal.ReadConfig(&e.track, record)
+	e.lenSize, e.extra = c.LengthSize, c.Extra
 	return err
-}
-
-// hevc reads the HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.3.1).
-func (e *entry) hevc(p []byte) error {
-	e.track.Codec = hal.H265
-	if len(p) < 23 {
-		return errors.New("hvcC is missing or too short")
-	}
-	e.lenSize = int(p[21]&3) + 1
-	arrays := int(p[22])
-	p = p[23:]
-	for range arrays {
-		if len(p) < 3 {
-			return errors.New("hvcC ends within its arrays")
-		}
-		kind := nal.KindOf(hal.H265, p[0]&0x3f<<1)
-		var err error
-		if p, err = e.setList(p[3:], int(be16(p[1:])), kind); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// setList takes n parameter sets: the first of a class is the track's, others go along with
-// every key frame.
-func (e *entry) setList(p []byte, n int, kind nal.Kind) ([]byte, error) {
-	for range n {
-		if len(p) < 2 || len(p)-2 < int(be16(p)) {
-			return nil, errors.New("the list of parameter sets ends too early")
-		}
-		unit := p[2 : 2+int(be16(p))]
-		p = p[2+len(unit):]
-		if len(unit) == 0 || nal.KindOf(e.track.Codec, unit[0]) != kind {
-			continue
-		}
-		switch named := nal.Set(&e.track, kind); {
-		case named == nil:
-		case *named != nil:
-			e.extra = nal.Append(e.extra, unit)
-		case !nal.Adopt(&e.track, kind, unit):
-			return nil, fmt.Errorf("a parameter set of %d bytes makes no sense", len(unit))
-		}
-	}
-	return p, nil
-}
-
-// av1 reads the AV1CodecConfigurationRecord; without a sequence header the first key frame
-// brings it.
-func (e *entry) av1(p []byte) error {
-	e.track.Codec = hal.AV1
-	if len(p) < 4 {
-		return errors.New("av1C is missing or too short")
-	}
-	for obus := p[4:]; len(obus) > 0; {
-		u, ok := nal.FirstOBU(obus)
-		if !ok || !u.Sized {
-			return errors.New("av1C holds no valid OBU")
-		}
-		if u.Kind == nal.SequenceHeader && !nal.Adopt(&e.track, nal.SPS, obus[:u.Len]) {
-			return errors.New("the sequence header in av1C makes no sense")
-		}
-		obus = obus[u.Len:]
-	}
-	return nil
 }
 
 // audio reads an AudioSampleEntry, QuickTime's versions 1 and 2 included.

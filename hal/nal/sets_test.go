@@ -269,9 +269,28 @@ func FuzzUnits(f *testing.F) {
 		}
 		nal.RecoveryPoint(b)
 		nal.Intra(b)
+		for size := 1; size < nal.PrefixLen; size++ {
+			wide := make([]byte, nal.Widened(b, size))
+			nal.Widen(wide, b, size)
+			rest := nal.Prefixed(wide)
+			for ok := true; ok; {
+				_, ok = rest.Next()
+			}
+			require.Empty(t, rest)
+		}
 		for codec, tr := range tracks(t) {
 			nal.Picture(codec, b)
 			nal.Opens(codec, b)
+			settled := tr
+			n, _, _ := nal.Settle(&settled, bytes.Clone(b), true)
+			require.LessOrEqual(t, n, len(b))
+			room := append(bytes.Clone(b), make([]byte, nal.OBURoom)...)
+			n, _, _ = nal.SettleAV1(&settled, room, len(b), true)
+			require.LessOrEqual(t, n, len(room))
+			bare := hal.Track{Codec: codec}
+			if _, err := nal.ReadConfig(&bare, b); err == nil {
+				require.LessOrEqual(t, max(bare.Width, bare.Height), 16384)
+			}
 			followed := tr
 			nal.Follow(&followed, b, b)
 			for _, k := range []nal.Kind{nal.VPS, nal.SPS, nal.PPS} {

@@ -111,9 +111,6 @@ func RTCP(b []byte) (reports, byes int, ok bool) {
 	return reports, byes, ok
 }
 
-// Hide takes passwords out of a text.
-func Hide(text, password string) string { return explainer{password: password}.hide(text) }
-
 // Reorder returns decoding times of presentation times, all in milliseconds.
 func Reorder(depth int, known bool, pts []int) []int {
 	r := reorder{}

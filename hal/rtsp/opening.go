@@ -3,7 +3,6 @@ package rtsp
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -36,7 +35,7 @@ var errRedirects = errors.New("the camera redirects in a circle")
 // newClient returns a gortsplib client whose connection is a link.
 func (o *opening) newClient() (*gortsplib.Client, error) {
 	if o.target.url.Scheme == "rtsps" {
-		if _, err := o.target.tls.config(""); err != nil {
+		if _, err := o.target.trust.Config(""); err != nil {
 			return nil, err
 		}
 	}
@@ -100,25 +99,13 @@ func (o *opening) dialTLS(ctx context.Context, network, address string) (net.Con
 	if err != nil {
 		return nil, errors.Join(err, socket.Close())
 	}
-	conf, err := o.target.tls.config(host)
-	if err != nil {
-		return nil, errors.Join(err, socket.Close())
-	}
 	// Records are at most 16 KiB: without a buffer each would cost two system calls.
-	secure := tls.Client(&bufferedConn{TCPConn: socket, r: bufio.NewReaderSize(socket, minBlock)}, conf)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("TLS: %w%s", err, hint(err)), socket.Close())
+	secure, err := o.target.trust.Client(ctx, &bufferedConn{TCPConn: socket, r: bufio.NewReaderSize(socket, minBlock)}, host)
+	if err != nil {
+		return nil, err
 	}
 	o.socket, o.link = socket, newLink(secure)
 	return o.link, nil
-}
-
-// hint says what to do about a certificate that is not trusted.
-func hint(err error) string {
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return "; trust it by tls-ca=FILE or tls-sha256=FINGERPRINT, or not check it by tls=insecure"
-	}
-	return ""
 }
 
 // bufferedConn reads a connection in large blocks.

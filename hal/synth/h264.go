@@ -42,6 +42,7 @@ func newCoder(c Config) *coder {
 const (
 	keyShare    = 8
 	leastFiller = 64
+	fillerFrame = nal.PrefixLen + 3 // of its bytes, what is neither the payload nor its size
 )
 
 // encode codes a frame and returns the size of its access unit, which write then writes. A
@@ -64,6 +65,8 @@ func (e *coder) encode(frame int, forceKey bool) (size int, key bool) {
 	e.filler = max(0, target-size)
 	if e.filler < leastFiller {
 		e.filler = 0
+	} else if (e.filler-fillerFrame)%256 == 0 {
+		e.filler-- // no payload and its size together are that long
 	}
 	return size + e.filler, key
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/millrace-video/millrace/hal"
 )
@@ -20,8 +22,9 @@ type Driver struct {
 	// Payload is how many bytes of each plane of a picture a trace keeps: 0 keeps none, and such
 	// a trace shows nobody anything.
 	Payload int
-	// Replay is opened by every URL instead of a camera of this machine. At its end the camera is
-	// gone; where Loop is set its pictures begin anew.
+	// Replay is opened by every URL instead of a camera of this machine; one without parameters stands
+	// for those it was recorded with. At its end the camera is gone; where Loop is set its pictures
+	// begin anew.
 	Replay *Trace
 	Loop   bool
 
@@ -54,6 +57,11 @@ func (d Driver) Open(ctx context.Context, u *url.URL, opts hal.Options) (hal.Sou
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
+	if d.Replay != nil && u.RawQuery == "" {
+		asked := *u
+		asked.RawQuery = d.Replay.asked
+		u = &asked
+	}
 	t, err := Parse(u)
 	if err != nil {
 		return nil, errors.Join(hal.ErrUnsupported, err)
@@ -75,7 +83,7 @@ func (d Driver) Open(ctx context.Context, u *url.URL, opts hal.Options) (hal.Sou
 		n = k
 	}
 	if d.Record != nil {
-		if n, err = d.recorded(n, name, opts.Clock); err != nil {
+		if n, err = d.recorded(n, name, parameters(u), opts.Clock); err != nil {
 			return nil, err
 		}
 	}
@@ -86,7 +94,7 @@ func (d Driver) Open(ctx context.Context, u *url.URL, opts hal.Options) (hal.Sou
 	return s, nil
 }
 
-func (d Driver) recorded(n node, name string, clock *hal.Clock) (node, error) { //nolint:ireturn // it is the seam
+func (d Driver) recorded(n node, name, asked string, clock *hal.Clock) (node, error) { //nolint:ireturn // it is the seam
 	out, err := d.Record(name)
 	if err != nil {
 		_ = n.close() //nolint:errcheck // the first error counts
@@ -95,7 +103,14 @@ func (d Driver) recorded(n node, name string, clock *hal.Clock) (node, error) { 
 	if out == nil {
 		return n, nil
 	}
-	return newRecorder(n, name, out, d.Payload, clock), nil
+	return newRecorder(n, name, asked, out, d.Payload, clock), nil
+}
+
+// parameters are those of a URL but for the one that says which of a device's nodes it is.
+func parameters(u *url.URL) string {
+	return strings.Join(slices.DeleteFunc(strings.Split(u.RawQuery, "&"), func(p string) bool {
+		return strings.HasPrefix(p, "index=")
+	}), "&")
 }
 
 // openCamera opens the node of the camera that is meant.

@@ -153,6 +153,9 @@ func (m machine) find(t *Target) (station, error) {
 	for _, s := range all {
 		present = append(present, s.path+" at bus "+s.bus)
 	}
+	if present == nil {
+		present = []string{"none"}
+	}
 	err := fmt.Errorf("%w: no camera of %s is plugged in; there are: %s", hal.ErrNoDevice, what, strings.Join(present, ", "))
 	if failed != nil {
 		err = fmt.Errorf("%w; %w", err, failed)

@@ -24,7 +24,8 @@ import (
 type traceHeader struct {
 	Trace string `json:"trace"` // traceName
 	Node  string `json:"node"`
-	Mono  int64  `json:"mono"` // CLOCK_MONOTONIC when the trace began
+	Asked string `json:"asked,omitempty"` // the parameters of the URL that the camera was opened by
+	Mono  int64  `json:"mono"`            // CLOCK_MONOTONIC when the trace began
 }
 
 const traceName = "millrace-v4l2-1"
@@ -66,12 +67,12 @@ type recorder struct {
 }
 
 // newRecorder writes the calls to n into out, which it closes with the node.
-func newRecorder(n node, name string, out io.WriteCloser, payload int, clock *hal.Clock) *recorder {
+func newRecorder(n node, name, asked string, out io.WriteCloser, payload int, clock *hal.Clock) *recorder {
 	r := &recorder{
 		node: n, clock: clock, calls: calls(), payload: payload, out: out, began: clock.Mono(),
 		maps: map[uintptr][]byte{}, planes: map[[2]uint32]uintptr{},
 	}
-	r.write(traceHeader{Trace: traceName, Node: name, Mono: r.began})
+	r.write(traceHeader{Trace: traceName, Node: name, Asked: asked, Mono: r.began})
 	return r
 }
 

@@ -270,7 +270,8 @@ func TestACallThatIsRefusedOnceIsMadeAgain(t *testing.T) {
 			require.False(t, frame.Gap)
 			frame.Release()
 		}
-		require.Zero(t, stats(t, src).Recovered)
+		require.EqualValues(t, 1, stats(t, src).Recovered)
+		require.Contains(t, stats(t, src).Fault, "VIDIOC_"+name)
 	}
 }
 
@@ -401,6 +402,31 @@ func TestATraceOfAReplayedTraceIsACameraAgain(t *testing.T) {
 		require.Equal(t, uint64(1), stats(t, src).Lost)
 		require.NoError(t, src.Close())
 		require.True(t, out.closed)
+		trace, err = v4l2.ReadTrace(&out.Buffer)
+		require.NoError(t, err)
+	}
+}
+
+// Who gets a trace need not know with which parameters it was recorded.
+func TestATraceKnowsWhatItsCameraWasAskedFor(t *testing.T) {
+	f, err := os.Open("testdata/vivid-single.jsonl")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, f.Close()) }()
+	trace, err := v4l2.ReadTrace(f)
+	require.NoError(t, err)
+	for _, asked := range []string{"?size=320x180&rate=25&format=yuyv", "", ""} {
+		var out file
+		d := v4l2.Driver{Replay: trace, Record: func(string) (io.WriteCloser, error) { return &out, nil }}
+		u, err := url.Parse(anyCamera + asked)
+		require.NoError(t, err)
+		src, err := d.Open(t.Context(), u, hal.Options{})
+		require.NoError(t, err)
+		require.Equal(t, hal.YUYV, src.Stream().Tracks[0].Layout.Pixel)
+		require.Equal(t, 320, src.Stream().Tracks[0].Width)
+		for range 6 {
+			read(t, src).Release()
+		}
+		require.NoError(t, src.Close())
 		trace, err = v4l2.ReadTrace(&out.Buffer)
 		require.NoError(t, err)
 	}

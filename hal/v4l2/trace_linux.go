@@ -15,6 +15,7 @@ import (
 // driver that has one serves it as a camera. It is immutable.
 type Trace struct {
 	node    string
+	asked   string // parameters of a URL
 	mono    int64
 	answers map[string][]answer // by the call's name
 	script  []scene
@@ -54,6 +55,7 @@ const (
 	maxTraceLines = 1 << 20
 	maxTraceBytes = 1 << 30
 	maxTraceTime  = 1e15 // ns: 11 days
+	maxAsked      = 8 << 10
 )
 
 // ReadTrace reads a trace that Driver.Record wrote. The error names the line.
@@ -150,7 +152,10 @@ func (b *traceBuilder) header(line []byte) error {
 	if h.Mono < 0 || h.Mono > math.MaxInt64/4 {
 		return fmt.Errorf("a trace that began at %d ns", h.Mono)
 	}
-	b.trace.node, b.trace.mono = h.Node, h.Mono
+	if len(h.Asked) > maxAsked {
+		return fmt.Errorf("a trace of a URL of %d bytes: at most %d", len(h.Asked), maxAsked)
+	}
+	b.trace.node, b.trace.asked, b.trace.mono = h.Node, h.Asked, h.Mono
 	return nil
 }
 

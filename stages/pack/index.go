@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"time"
 )
 
@@ -121,6 +122,38 @@ func ReadIndex(r io.ReaderAt, size int64) (*Index, error) {
 	}
 	if s.total == 0 {
 		return nil, fmt.Errorf("%w: no fragment is whole", ErrCut)
+	}
+	return &s.index, nil
+}
+
+// OpenIndex is ReadIndex for a file by its name.
+func OpenIndex(path string) (x *Index, err error) {
+	f, err := os.Open(path) //nolint:gosec // the caller's own file
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return indexOf(f, path)
+}
+
+func indexOf(f *os.File, path string) (*Index, error) {
+	is, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	x, err := ReadIndex(f, is.Size())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return x, nil
+}
+
+// ReadHead is ReadIndex, but of a fragmented file it reads the head alone: there are tracks and
+// the note, no samples and no fragments.
+func ReadHead(r io.ReaderAt, size int64) (*Index, error) {
+	s := &scan{r: r, size: size}
+	if _, err := s.head(); err != nil {
+		return nil, err
 	}
 	return &s.index, nil
 }

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -237,6 +240,94 @@ func TestDamageCostsNoMoreThanItTouches(t *testing.T) { // R3
 	}
 }
 
+func TestAnIndexTakesLittleMemory(t *testing.T) {
+	require.EqualValues(t, 32, unsafe.Sizeof(pack.Sample{}))
+}
+
+// BenchmarkReadIndex reads the index of ten minutes: 15,000 pictures and as many pieces of
+// sound in 600 fragments.
+func BenchmarkReadIndex(b *testing.B) {
+	s := stream()
+	p := planned(b, s)
+	a := pool.NewArena(pool.ArenaConfig{})
+	file := bytes.Clone(p.Movie().Head())
+	for i := range 30_000 {
+		at := time.Duration(i/2) * 40 * time.Millisecond
+		require.NoError(b, p.Add(frame(b, a, s, i%2, 100, at)))
+		if p.Ready(time.Second) {
+			file = append(file, bytes.Join(p.Cut(), nil)...)
+			p.Release()
+		}
+	}
+	p.Discard()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := pack.ReadIndex(bytes.NewReader(file), int64(len(file))); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// progressive is the film as Film writes it.
+func progressive(t testing.TB) []byte {
+	t.Helper()
+	file, _ := film(t, 3)
+	path := filepath.Join(t.TempDir(), "a.mp4")
+	require.NoError(t, os.WriteFile(path, file, 0o600))
+	x, err := pack.OpenIndex(path)
+	require.NoError(t, err)
+	f := pack.NewFilm(x)
+	require.NoError(t, f.Append(pack.Source{Path: path, At: time.Second}, x))
+	f.Note([]byte("{}"))
+	var out bytes.Buffer
+	_, err = f.WriteTo(&out)
+	require.NoError(t, err)
+	return out.Bytes()
+}
+
+func TestADamagedIndexOfAFilmIsRefused(t *testing.T) {
+	whole := progressive(t)
+	x, err := pack.ReadIndex(bytes.NewReader(whole), int64(len(whole)))
+	require.NoError(t, err)
+	require.True(t, x.Progressive)
+	require.Equal(t, "{}", string(x.Note))
+	require.EqualValues(t, len(whole), x.Whole)
+	require.EqualValues(t, 90000, x.Tracks[0].Samples[0].DTS, "it begins a second late")
+	for _, tc := range []struct {
+		box  string
+		skip int
+		text string
+	}{
+		{"stsz", 12, "\x7f\xff\xff\xff"}, // more frames than sizes
+		{"stsz", 8, "\x00\x00\x00\xff"},  // all of a size, and more than the file holds
+		{"stts", 8, "\x7f\xff\xff\xff"},  // more entries than there is room for
+		{"stts", 12, "\x00\x00\x00\x02"}, // times of two frames
+		{"stts", 12, "\x7f\xff\xff\xff"}, // of too many
+		{"stss", 12, "\x00\x00\x00\x00"}, // frame 0
+		{"stss", 8, "\x7f\xff\xff\xff"},
+		{"stsc", 16, "\x00\x00\x00\x00"}, // chunks of nothing
+		{"stsc", 8, "\x00\x00\x00\x00"},  // nobody says how many
+		{"stco", 12, "\x7f\xff\xff\xff"}, // past the end
+		{"stco", 8, "\x00\x00\x00\x01"},  // chunks are missing
+		{"stco", 0, "stxx"},              // no places
+		{"elst", 8, "\x7f\xff\xff\xff"},
+		{"mdat", -4, "\x7f\xff\xff\xff"},
+	} {
+		t.Run(tc.box, func(t *testing.T) {
+			file := bytes.Clone(whole)
+			i := bytes.Index(file, []byte(tc.box))
+			require.Positive(t, i)
+			copy(file[i+tc.skip:], tc.text)
+			_, err := pack.ReadIndex(bytes.NewReader(file), int64(len(file)))
+			require.ErrorIs(t, err, pack.ErrDamaged)
+		})
+	}
+	for n := range whole {
+		_, err := pack.ReadIndex(bytes.NewReader(whole[:n]), int64(n))
+		require.Error(t, err, "cut after %d bytes", n)
+	}
+}
+
 // FuzzReadIndex gives files of anything: what an index names lies in the file.
 func FuzzReadIndex(f *testing.F) {
 	for _, d := range damages() {
@@ -244,6 +335,7 @@ func FuzzReadIndex(f *testing.F) {
 	}
 	file, sizes := film(f, 1)
 	f.Add(noted(file, sizes[0], "{}"))
+	f.Add(progressive(f))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		x, err := pack.ReadIndex(bytes.NewReader(file), int64(len(file)))
 		if err != nil {

@@ -141,6 +141,15 @@ func (m *Movie) Head() []byte { return m.head }
 // Stream returns what the movie was planned for.
 func (m *Movie) Stream() *hal.Stream { return m.stream }
 
+// Describe names the tracks that are stored.
+func (m *Movie) Describe() []string {
+	all := make([]string, 0, len(m.tracks))
+	for i := range m.tracks {
+		all = append(all, m.tracks[i].info.String())
+	}
+	return all
+}
+
 // Omitted returns the tracks that are left out.
 func (m *Movie) Omitted() []Omission { return m.omitted }
 

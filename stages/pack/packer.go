@@ -224,6 +224,20 @@ func (p *Packer) follows(i, k int, at int64) int64 {
 	return at + int64(t.scale)/25
 }
 
+// Length returns how far the lead track goes in the fragments that were cut, in the file's time.
+func (p *Packer) Length() time.Duration {
+	t := &p.movie.tracks[p.movie.lead]
+	return since(p.lanes[p.movie.lead].at, t.scale)
+}
+
+// Resume goes on behind what Finish cut: a frame of DTS dts will stand at time at of the file.
+func (p *Packer) Resume(dts, at time.Duration) {
+	p.origin, p.first = dts-at, true
+	for i := range p.lanes {
+		p.lanes[i].ended = false
+	}
+}
+
 // Release gives back the frames of the last fragment, once it is written.
 func (p *Packer) Release() {
 	for i := range p.lanes {

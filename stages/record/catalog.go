@@ -94,4 +94,5 @@ const (
 	Failed     Cause = "failed"      // the recorder or a stage before it
 	NotRunning Cause = "not-running" // this program, or the channel
 	Starting   Cause = "starting"    // from the program's start to the first key frame
+	Removed    Cause = "removed"     // recorded, and given up for room or by its age; the catalog alone says so
 )

@@ -18,13 +18,50 @@ type Config struct {
 	// beside what still lies in the queue. Default 1 s, at least 10 ms.
 	FragmentDuration time.Duration
 
+	// Sync is how much a power cut can take: what is written is made durable that often. Up to
+	// FragmentDuration it is each fragment; SyncSegment leaves it to the end of the file.
+	// Default 5 s.
+	Sync time.Duration
+
 	// Duration ends the recording after that much of the stream; 0: it goes on.
 	Duration time.Duration
+
+	// OnCommand leaves a directory's recording stopped until StartRecording.
+	OnCommand bool
+
+	// Resume is how long after an idle end new data goes on in the same file; only then the files
+	// of that recording are merged. Default 60 s; below 0: never.
+	Resume time.Duration
+
+	// Merge says what becomes of the files of a recording that has ended (R4).
+	Merge MergePolicy
+
+	// What recorders of one program share; each may be nil. Without Disks a recorder makes durable
+	// what it wrote when it writes again, and without a Merger nothing is merged.
+	Catalog Catalog
+	Space   Space
+	Disks   *Disks
+	Merger  *Merger
 }
+
+// MergePolicy says what becomes of the files of a recording that has ended. The zero value
+// merges, and removes what was merged.
+type MergePolicy struct {
+	Off       bool
+	KeepParts bool
+	// MaxBytes leaves a larger recording in its parts. Default 4 GB; below 0: no limit.
+	MaxBytes int64
+}
+
+// SyncSegment as Config.Sync makes a file durable when it is closed, not before.
+const SyncSegment time.Duration = -1
 
 const (
 	defaultSegmentDuration = 10 * time.Minute
 	defaultSegmentBytes    = 1_000_000_000
+	defaultSync            = 5 * time.Second
+	defaultResume          = 60 * time.Second
+	defaultMergeBytes      = 4_000_000_000
 	shortestFragment       = 10 * time.Millisecond
 
 	// rounding is how far time stamps of one instant may be apart: 90 kHz ticks cut to ns, and
@@ -51,6 +88,15 @@ func (c Config) withDefaults() Config {
 	}
 	if c.FragmentDuration == 0 {
 		c.FragmentDuration = time.Second
+	}
+	if c.Sync == 0 {
+		c.Sync = defaultSync
+	}
+	if c.Resume == 0 {
+		c.Resume = defaultResume
+	}
+	if c.Merge.MaxBytes == 0 {
+		c.Merge.MaxBytes = defaultMergeBytes
 	}
 	return c
 }

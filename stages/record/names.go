@@ -19,10 +19,12 @@ const (
 
 // namer makes a recorder's files.
 type namer interface {
-	// prepare makes sure that files can be made.
-	prepare() error
-	// create makes the next file. wall labels it.
-	create(wall time.Time) (*os.File, error)
+	// prepare makes sure that files can be made. Their numbers are higher than after.
+	prepare(after uint64) error
+	// create makes the next file. wall labels it. Its number is 0 where it has none.
+	create(wall time.Time) (*os.File, uint64, error)
+	// dir is where they are made.
+	dir() string
 }
 
 // directory holds files by the name NUMBER-TIME.mp4. The number orders them and only ever
@@ -39,10 +41,13 @@ const (
 	extension = ".mp4"
 )
 
-func (d *directory) prepare() error {
+func (d *directory) dir() string { return d.path }
+
+func (d *directory) prepare(after uint64) error {
 	if err := writable(d.path); err != nil {
 		return err
 	}
+	d.next = max(d.next, after)
 	found, err := os.ReadDir(d.path)
 	if err != nil {
 		return explain(d.path, err)
@@ -65,7 +70,7 @@ func number(name string) (uint64, bool) {
 	return n, err == nil
 }
 
-func (d *directory) create(wall time.Time) (*os.File, error) {
+func (d *directory) create(wall time.Time) (*os.File, uint64, error) {
 	const tries = 100 // somebody else writes here too
 	for range tries {
 		d.next++
@@ -81,11 +86,11 @@ func (d *directory) create(wall time.Time) (*os.File, error) {
 			continue
 		}
 		if err != nil {
-			return nil, explain(path, err)
+			return nil, 0, explain(path, err)
 		}
-		return f, nil
+		return f, d.next, nil
 	}
-	return nil, fmt.Errorf("record in %s: another program makes files of the same names: give each recorder a directory of its own", d.path)
+	return nil, 0, fmt.Errorf("record in %s: another program makes files of the same names: give each recorder a directory of its own", d.path)
 }
 
 // single is one file, written anew. Where a stream does not fit into one file its continuations
@@ -95,15 +100,17 @@ type single struct {
 	made int
 }
 
-func (s *single) prepare() error { return writable(filepath.Dir(s.path)) }
+func (s *single) dir() string { return filepath.Dir(s.path) }
 
-func (s *single) create(time.Time) (*os.File, error) {
+func (s *single) prepare(uint64) error { return writable(s.dir()) }
+
+func (s *single) create(time.Time) (*os.File, uint64, error) {
 	if s.made++; s.made == 1 {
 		f, err := os.OpenFile(s.path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode)
 		if err != nil {
-			return nil, explain(s.path, err)
+			return nil, 0, explain(s.path, err)
 		}
-		return f, nil
+		return f, 0, nil
 	}
 	ext := filepath.Ext(s.path)
 	for ; ; s.made++ {
@@ -113,9 +120,9 @@ func (s *single) create(time.Time) (*os.File, error) {
 			continue
 		}
 		if err != nil {
-			return nil, explain(path, err)
+			return nil, 0, explain(path, err)
 		}
-		return f, nil
+		return f, 0, nil
 	}
 }
 
@@ -131,10 +138,15 @@ func writable(dir string) error {
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
-// explain says where writing failed and what to do about it.
+// explain says where writing failed and what to do about it. No error stays none.
 func explain(path string, err error) error {
+	if err == nil {
+		return nil
+	}
 	advice := ""
 	switch {
+	case errors.Is(err, errGone):
+		advice = ": mount it again; nothing is written beside it meanwhile"
 	case errors.Is(err, syscall.ENOSPC):
 		advice = ": the disk is full; delete old recordings or record elsewhere"
 	case errors.Is(err, syscall.EDQUOT):

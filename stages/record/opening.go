@@ -3,7 +3,6 @@ package record
 import (
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/millrace-video/millrace/hal"
@@ -25,6 +24,9 @@ func (r *Recorder) await(f hal.Frame) error {
 		return fmt.Errorf("%w: this stream has nothing that MP4 can hold: %v", hal.ErrUnsupported, f.Stream.Tracks)
 	}
 	switch {
+	case r.again && f.Stamp.Run == r.untilRun && f.Stamp.DTS <= r.untilDTS:
+		r.skip(f)
+		return nil
 	case f.Track == lead && (f.Key || !f.Info().Codec.IsInter()):
 		return r.begin(f)
 	case f.Track == lead || f.Info().Codec.IsVideo():
@@ -45,6 +47,10 @@ func (r *Recorder) await(f hal.Frame) error {
 
 // begin opens a segment with the key frame f, and the sound that waited for it.
 func (r *Recorder) begin(f hal.Frame) error {
+	if on, err := r.resume(f); on || err != nil {
+		r.forget()
+		return err
+	}
 	m, err := r.plan(f)
 	if err != nil {
 		f.Release()
@@ -54,8 +60,12 @@ func (r *Recorder) begin(f hal.Frame) error {
 		r.skip(f)
 		return nil
 	}
-	r.seg = newSegment(pack.NewPacker(m), f)
+	r.seg = r.newSegment(pack.NewPacker(m), f)
 	r.seg.from = f.Stamp.DTS
+	if !r.whole {
+		r.continues(r.seg)
+		r.seg.gaps = r.missing(r.seg.info.Start)
+	}
 	err = r.add(f)
 	for i, e := range r.early {
 		r.early[i] = hal.Frame{}
@@ -67,14 +77,6 @@ func (r *Recorder) begin(f hal.Frame) error {
 	}
 	r.early = r.early[:0]
 	return err
-}
-
-func newSegment(p *pack.Packer, f hal.Frame) *segment {
-	lead := p.Movie().Lead()
-	return &segment{
-		packer: p, lead: lead, inter: f.Stream.Tracks[lead].Codec.IsInter(),
-		start: f.Stamp.DTS, last: f.Stamp.DTS, from: math.MinInt64, mono: f.Stamp.Mono,
-	}
 }
 
 // plan returns how to store a file that begins with f; nil where that cannot be told before
@@ -124,7 +126,7 @@ func (r *Recorder) store(f hal.Frame) error {
 		return nil
 	}
 	s.hole = false
-	if r.cfg.full(f.Stamp.DTS-s.start, s.size+int64(s.packer.Bytes())) {
+	if r.cfg.full(f.Stamp.DTS-s.start, s.info.Bytes+int64(s.packer.Bytes())) || key && r.stepped() {
 		if key {
 			return r.cut(f)
 		}
@@ -146,8 +148,9 @@ func (r *Recorder) add(f hal.Frame) error {
 		s.last = max(s.last, f.Stamp.DTS)
 	}
 	if err := s.packer.Add(f); err != nil {
-		r.abandon()
-		return fmt.Errorf("record: %w", err)
+		err = fmt.Errorf("record: %w", err)
+		r.abandon(err)
+		return err
 	}
 	if s.packer.Ready(r.fragment()) {
 		return r.write(s.packer.Cut())
@@ -165,16 +168,37 @@ func (r *Recorder) cut(f hal.Frame) error {
 	if m == nil { // it could not be played on its own: the file goes on
 		return r.add(f)
 	}
-	next := newSegment(pack.NewPacker(m), f)
+	next := r.newSegment(pack.NewPacker(m), f)
 	r.seg.packer.HandOver(next.packer, f.Stamp.DTS)
 	r.seg.step = f.Stamp.DTS - r.seg.last
-	if err := r.finish("it was full"); err != nil {
+	why := "it was full"
+	if r.stepped() {
+		why = "the wall clock was stepped"
+	}
+	if err := r.finish(why, r.meet(next)); err != nil {
 		next.packer.Discard()
 		f.Release()
 		return err
 	}
 	r.seg = next
 	return r.add(f)
+}
+
+// stepped says that the wall clock was stepped since the file began: its labels hold no longer.
+func (r *Recorder) stepped() bool {
+	return !r.whole && r.clock.Anchor().Number != r.seg.info.Start.Anchor
+}
+
+// meet returns where the file under way ends and next begins. Frames tell how long it is, but by
+// the camera's clock: it is as long as the time that has passed, where the two agree.
+func (r *Recorder) meet(next *segment) Instant {
+	s := r.seg
+	by := time.Duration(next.info.Start.Mono - s.info.Start.Mono)
+	long := next.start - s.start
+	if (by - long).Abs() > long/100+100*time.Millisecond {
+		return Instant{} // no camera: its frames come as fast as they are taken
+	}
+	return next.info.Start
 }
 
 // beyond says whether f comes after the end of the recording.
@@ -192,7 +216,7 @@ func (r *Recorder) end(f hal.Frame) error {
 			return nil
 		}
 	}
-	if err := r.finish("its time is up"); err != nil {
+	if err := r.finish("its time is up", Instant{}); err != nil {
 		return err
 	}
 	r.ended = true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace-video/millrace/hal"
@@ -13,18 +14,29 @@ import (
 
 // Recorder is the stage that writes files. A file begins with a key frame, sound from its time
 // on; it ends before a key frame when it is long or large enough, and wherever the time line is
-// broken: a new run, another format, missing frames. To and File make one.
+// broken: a new run, another format, missing frames, a wall clock that was stepped. To and File
+// make one.
+//
+// Files follow each other in a recording, which ends when its ring overflows, when the stream
+// falls silent, or by StopRecording (R4).
 type Recorder struct {
 	cfg   Config
 	names namer
 	whole bool // one file: missing frames do not end it
 
-	clock *hal.Clock
-	log   *slog.Logger
-	ask   func() // for a key frame
+	channel string
+	clock   *hal.Clock
+	log     *slog.Logger
+	ask     func() // for a key frame
+	losses  func(since int64) []pipeline.Loss
+	disk    *disk
+	mount   string // where the disk of the directory is mounted, since it was first opened
+	control control
 
 	stream *hal.Stream
 	run    uint32
+	newRun bool // since the last file
+	line   line // of the run
 	seg    *segment
 	early  []hal.Frame // sound that waits for the opening key frame
 	vector pack.Vector
@@ -33,6 +45,17 @@ type Recorder struct {
 
 	wokenAt time.Duration // DTS of the lead when the recorder was last woken
 	seldom  bool          // much came with one waking
+
+	until    Instant       // the end of what was recorded; zero: nothing was
+	untilDTS time.Duration // of the lead's last frame in it
+	untilRun uint32        // the run of that frame
+	again    bool          // a recording that was stopped and started gets once more what came since the key frame
+	step     time.Duration // of a picture, as the last file had them
+	last     uint64        // the number of the last file
+	blamed   []blame       // since then
+	parts    []Segment     // of the recording under way, closed ones
+	tail     *segment      // the last file, closed
+	idle     *idling       // the recording that an idle end has closed, while it may go on
 
 	recorded time.Duration // of files that are closed
 	past     uint64        // tracks, as bits, that have reached Config.Duration
@@ -54,7 +77,9 @@ func File(path string, cfg Config) *Recorder {
 }
 
 func newRecorder(cfg Config, names namer, whole bool) *Recorder {
-	return &Recorder{cfg: cfg, names: names, whole: whole, said: map[string]bool{}, done: make(chan struct{})}
+	r := &Recorder{cfg: cfg, names: names, whole: whole, said: map[string]bool{}, done: make(chan struct{})}
+	r.control.wanted.Store(!cfg.OnCommand || whole)
+	return r
 }
 
 // Name implements pipeline.Stage.
@@ -63,12 +88,17 @@ func (r *Recorder) Name() string { return r.cfg.Name }
 // Done is closed when Config.Duration has been recorded and the file is closed.
 func (r *Recorder) Done() <-chan struct{} { return r.done }
 
+// numbered is a catalog that remembers numbers of files that are gone.
+type numbered interface {
+	LastNumber(channel string) uint64
+}
+
 // Open implements pipeline.Stage. It makes the directory and tries whether it can write there.
 func (r *Recorder) Open(_ context.Context, env pipeline.Env) error {
 	if err := r.cfg.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", hal.ErrUnsupported, err)
 	}
-	r.clock, r.log, r.ask = env.Clock, env.Log, env.RequestKeyFrame
+	r.channel, r.clock, r.log, r.ask, r.losses = env.Channel, env.Clock, env.Log, env.RequestKeyFrame, env.Losses
 	if r.clock == nil {
 		r.clock = hal.NewClock()
 	}
@@ -76,23 +106,42 @@ func (r *Recorder) Open(_ context.Context, env pipeline.Env) error {
 		r.log = slog.New(slog.DiscardHandler)
 	}
 	r.stream = nil
-	return r.names.prepare()
+	var after uint64
+	if c, ok := r.cfg.Catalog.(numbered); ok && !r.whole {
+		after = c.LastNumber(r.channel)
+	}
+	if err := r.prepare(after); err != nil {
+		r.blame(Disk, err.Error())
+		return err
+	}
+	if !r.whole {
+		r.cfg.Merger.adopt(r.names.dir())
+	}
+	r.control.open(env)
+	return nil
 }
 
 // Work implements pipeline.Stage.
 func (r *Recorder) Work(_ context.Context, f hal.Frame) error {
-	if r.ended {
-		f.Release()
+	if r.ended || !r.control.wanted.Load() && r.seg == nil {
+		r.skip(f)
 		return nil
 	}
 	if why := r.breaks(f); why != "" {
 		r.forget()
-		if err := r.finish(why); err != nil {
+		if err := r.finish(why, Instant{}); err != nil {
 			f.Release()
 			return err
 		}
 	}
+	if r.stream == nil || f.Stamp.Run != r.run {
+		r.line, r.newRun = line{}, r.newRun || f.Stamp.Run != r.run
+	}
 	r.stream, r.run = f.Stream, f.Stamp.Run
+	if f.Stamp.Mono == 0 {
+		f.Stamp.Mono = r.clock.Mono()
+	}
+	r.line.see(f.Stamp)
 	if r.seg == nil {
 		return r.await(f)
 	}
@@ -147,18 +196,36 @@ func (r *Recorder) fragment() time.Duration {
 	return r.cfg.FragmentDuration
 }
 
+// Mark implements pipeline.Marked.
+func (r *Recorder) Mark(ctx context.Context, m pipeline.Mark) error {
+	switch m {
+	case pipeline.RunEnded:
+		return r.Flush(ctx)
+	case pipeline.RingFull:
+		return r.endRecording(RingFull, "the ring was full at its maximum: the disk does not keep up")
+	case pipeline.Idled:
+		return r.endRecording(Idle, "the stream fell silent")
+	case pipeline.Asked:
+		if !r.control.wanted.Load() {
+			return r.endRecording(Stopped, "by command")
+		}
+	}
+	return nil
+}
+
 // Flush implements pipeline.Stage: the file is finished.
 func (r *Recorder) Flush(context.Context) error {
 	r.forget()
 	r.stream = nil
-	return r.finish("the run is over")
+	return r.finish("the run is over", Instant{})
 }
 
 // Close implements pipeline.Stage. What Flush did not write is given up; the file is whole as
 // far as it is written.
 func (r *Recorder) Close() error {
+	r.control.shut()
 	r.forget()
-	r.abandon()
+	r.abandon(errClosed)
 	return nil
 }
 
@@ -178,3 +245,18 @@ func (r *Recorder) skip(f hal.Frame) {
 	r.stats.now.Skipped++
 	r.stats.mu.Unlock()
 }
+
+// control is what other goroutines say to a recorder.
+type control struct {
+	wanted atomic.Bool // a recording
+	env    atomic.Pointer[pipeline.Env]
+}
+
+func (c *control) open(env pipeline.Env) {
+	c.env.Store(&env)
+	if env.Want != nil {
+		env.Want(c.wanted.Load())
+	}
+}
+
+func (c *control) shut() { c.env.Store(nil) }

@@ -6,21 +6,28 @@ import (
 	"github.com/millrace-video/millrace/pipeline"
 )
 
-// Ring is the queue of a recorder's branch. It wakes the recorder about once a second, not once
-// a frame.
+// Ring is the queue of a recorder's branch (R1): it holds references to frames that lie in the
+// arena, and its capacity, counted in bytes, follows the need. It wakes the recorder about once a
+// fragment, not once a frame. The zero value works.
 type Ring struct {
-	// Max is how many bytes may wait for the disk; default 64 MiB. Beyond it frames are dropped,
-	// up to the next key frame.
+	// Max is how many bytes may wait for the disk; default 64 MiB. A write that needs more ends
+	// the recording: frames are dropped up to the next key frame that finds room.
 	Max int
-	// Interval is how long a frame may wait before the recorder looks; default 1 s. Together
-	// with a quarter of a fragment it is what a killed program can lose.
-	Interval time.Duration
+	// Growth is how the capacity follows the need. Its Start is 1 MiB by default, or Max where
+	// that is less.
+	Growth pipeline.Growth
+	// Pace is how often the ring is read (R2).
+	Pace pipeline.Pace
+	// Fragment is how old the oldest frame gets before the recorder is woken whatever the interval
+	// is; default 1 s. Together with a quarter of a fragment it is what a killed program can lose.
+	Fragment time.Duration
+	// OnDemand: the ring gets nothing until the recorder asks for it (pipeline.Env.Want).
+	OnDemand bool
 }
 
 const (
-	defaultRing = 64 << 20
-	ringFrames  = 16384
-	ringWake    = 512 << 10
+	defaultRing  = 64 << 20
+	defaultStart = 1 << 20
 )
 
 // Limit implements pipeline.Bound.
@@ -28,15 +35,11 @@ func (r Ring) Limit() pipeline.Limit {
 	if r.Max == 0 {
 		r.Max = defaultRing
 	}
-	if r.Interval == 0 {
-		r.Interval = time.Second
+	if r.Growth.Start == 0 {
+		r.Growth.Start = min(defaultStart, r.Max)
 	}
-	wake := ringWake
-	if r.Max > 0 {
-		wake = min(wake, max(1, r.Max/2))
-	}
-	return pipeline.Limit{
-		Frames: ringFrames, Bytes: r.Max, Full: pipeline.DropUntilKey,
-		WakeAge: r.Interval, WakeBytes: wake,
-	}
+	return pipeline.Limit{Bytes: r.Max, Growth: r.Growth, Pace: r.Pace, WakeAge: r.Fragment, OnDemand: r.OnDemand}.Limit()
 }
+
+// Validate says what is wrong.
+func (r Ring) Validate() error { return r.Limit().Validate() }

@@ -25,12 +25,9 @@ func part(t *testing.T, seg record.Segment) []byte {
 	require.NoError(t, err)
 	x, err := pack.ReadIndex(bytes.NewReader(file), int64(len(file)))
 	require.NoError(t, err)
-	if x.Note != nil {
-		return file
-	}
 	note, err := json.Marshal(seg)
 	require.NoError(t, err)
-	return append(pack.AppendNote(bytes.Clone(x.Head), note), file[len(x.Head):]...)
+	return append(pack.AppendNote(bytes.Clone(x.Head), note), file[x.Fragments[0].Offset:]...)
 }
 
 func TestWhatWasLeftOpenIsCutBackToItsLastWholeFragment(t *testing.T) { // R3

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,14 +22,21 @@ import (
 type settings struct {
 	arch, run string
 	limit     time.Duration
+	count     int
 	keep      bool
+	cutOnly   bool
 }
+
+// everything is what -run is where nobody says.
+const everything = "."
 
 func main() {
 	var s settings
 	flag.StringVar(&s.arch, "arch", "amd64", "of the machine: amd64 or arm64")
-	flag.StringVar(&s.run, "run", "", "only the cases that match, as for go test")
+	flag.StringVar(&s.run, "run", everything, "only the cases that match, as for go test")
+	flag.IntVar(&s.count, "count", 1, "how often each case runs")
 	flag.DurationVar(&s.limit, "limit", 8*time.Minute, "of the run inside the machine")
+	flag.BoolVar(&s.cutOnly, "power", false, "only the case of the power cut")
 	flag.BoolVar(&s.keep, "keep", false, "keep what the machine and its host shared")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -46,6 +54,14 @@ func (s settings) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.cutOnly {
+		var bad int
+		bad, err = hil.WriteTable(os.Stdout, []hil.Case{s.powerCut(ctx, dir)})
+		if err == nil && bad > 0 {
+			err = errors.New("the power cut failed")
+		}
+		return err
+	}
 	share, err := os.MkdirTemp("", "millrace-hil-")
 	if err != nil {
 		return err
@@ -59,7 +75,11 @@ func (s settings) all(ctx context.Context) error {
 		return err
 	}
 	code, err := s.boot(ctx, hil.Machine{Arch: s.arch, Dir: dir, Share: share})
-	cases, bad, tableErr := table(ctx, share)
+	var beside []hil.Case
+	if err == nil && s.run == everything {
+		beside = append(beside, s.powerCut(ctx, dir))
+	}
+	cases, bad, tableErr := table(ctx, share, beside)
 	switch {
 	case err != nil:
 		return errors.Join(err, tableErr)
@@ -83,19 +103,24 @@ func (s settings) setUp(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// build links the suite statically, because there is no library in the machine.
+// build links the suite and the program that some of its cases run, both statically, because there
+// is no library in the machine.
 func (s settings) build(ctx context.Context, share string) error {
 	defer took("building the suite", time.Now())
-	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-trimpath", "-tags", "hil,netgo,osusergo", //nolint:gosec // our own command
-		"-ldflags", "-s -w -extldflags -static", "-o", filepath.Join(share, "hil.test"), "./bench/hil")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=1", "GOOS=linux", "GOARCH="+s.arch, "CC="+map[string]string{
-		"amd64": "x86_64-linux-gnu-gcc", "arm64": "aarch64-linux-gnu-gcc",
-	}[s.arch])
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("building the suite: %w", err)
+	for _, args := range [][]string{
+		{"test", "-c", "-tags", "hil,netgo,osusergo", "-o", filepath.Join(share, "hil.test"), "./bench/hil"},
+		{"build", "-tags", "netgo,osusergo", "-o", filepath.Join(share, "millrace"), "./cmd/millrace"},
+	} {
+		args = slices.Insert(args, len(args)-1, "-trimpath", "-ldflags", "-s -w -extldflags -static")
+		cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // our own command
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=1", "GOOS=linux", "GOARCH="+s.arch, "CC="+map[string]string{
+			"amd64": "x86_64-linux-gnu-gcc", "arm64": "aarch64-linux-gnu-gcc",
+		}[s.arch])
+		if out, err := cmd.CombinedOutput(); err != nil { // the linker's warning about dlopen is of no interest
+			return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+		}
 	}
-	args := fmt.Sprintf("-test.v -test.timeout %v -test.run %s\n", s.limit, s.run)
+	args := fmt.Sprintf("-test.v -test.timeout %v -test.count %d -test.run %s\n", s.limit, s.count, s.run)
 	return os.WriteFile(filepath.Join(share, "args"), []byte(args), 0o600)
 }
 
@@ -122,9 +147,9 @@ func (s settings) boot(ctx context.Context, m hil.Machine) (code int, err error)
 	return m.Run(ctx, os.Stdout)
 }
 
-// table prints the cases, with what the host has to say of the recordings, and returns how many
-// there are and how many did not pass.
-func table(ctx context.Context, share string) (cases, bad int, err error) {
+// table prints the cases, with what the host has to say of the recordings and those that it ran
+// beside the suite, and returns how many there are and how many did not pass.
+func table(ctx context.Context, share string, beside []hil.Case) (cases, bad int, err error) {
 	log, err := os.Open(filepath.Join(share, "log")) //nolint:gosec // of our own directory
 	if err != nil {
 		return 0, 0, err
@@ -138,7 +163,7 @@ func table(ctx context.Context, share string) (cases, bad int, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	all = append(all, judged...)
+	all = slices.Concat(all, judged, beside)
 	fmt.Println()
 	bad, err = hil.WriteTable(os.Stdout, all)
 	fmt.Printf("\nhil: %d passed, %d failed\n", len(all)-bad, bad)

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace-video/millrace/cmd/internal/playback"
 	"github.com/millrace-video/millrace/pipeline"
 )
 
@@ -28,13 +29,21 @@ type Engine interface {
 	Channel(name string) (*pipeline.Channel, error)
 }
 
+// Recordings starts and stops the recording of a channel that runs.
+type Recordings interface {
+	Recording(channel string, on bool) error
+}
+
 // Config is a server's settings.
 type Config struct {
-	Engine Engine
-	Events Events       // nil: there is no event handling
-	Logger *slog.Logger // default: silent
+	Engine     Engine
+	Events     Events       // nil: there is no event handling
+	Recordings Recordings   // nil: no channel records
+	Logger     *slog.Logger // default: silent
 	// ExitTimeout is how long an exit command may take. Default 10 s.
 	ExitTimeout time.Duration
+	// Storage is what was recorded. Default: nobody knows, and requests for it are refused.
+	Storage Storage
 	// Scrub hides the secrets that an answer may still have. Default: nothing is hidden.
 	Scrub func(string) string
 }
@@ -122,7 +131,7 @@ type route struct {
 }
 
 func (h *handler) routes() []route {
-	return []route{
+	return append([]route{
 		{http.MethodGet, "/v1/channels", h.list},
 		{http.MethodGet, "/v1/channels/{name}", h.show},
 		{http.MethodPost, "/v1/channels/{name}/init", h.command((*pipeline.Channel).Init)},
@@ -131,8 +140,12 @@ func (h *handler) routes() []route {
 		{http.MethodPost, "/v1/channels/{name}/exit", h.exit},
 		{http.MethodGet, "/v1/channels/{name}/events", h.events},
 		{http.MethodPost, "/v1/channels/{name}/events", h.trigger},
+		{http.MethodPost, "/v1/channels/{name}/recording/start", h.recording(true)},
+		{http.MethodPost, "/v1/channels/{name}/recording/stop", h.recording(false)},
+		{http.MethodGet, "/v1/channels/{name}/timeline", h.timeline},
+		{http.MethodGet, "/v1/disk", h.disk},
 		{http.MethodGet, "/v1/openapi.yaml", h.description},
-	}
+	}, newPlayer(h).routes()...)
 }
 
 // Routes returns what the API answers, as METHOD PATH.
@@ -156,6 +169,8 @@ type Channels struct {
 type Error struct {
 	Error string `json:"error"`          // what is wrong
 	Hint  string `json:"hint,omitempty"` // what to do
+	// Parts are the films that a range is, where it is not one.
+	Parts []playback.Part `json:"parts,omitempty"`
 }
 
 func (h *handler) list(w http.ResponseWriter, _ *http.Request) {
@@ -204,6 +219,27 @@ func (h *handler) command(do func(*pipeline.Channel) error) http.HandlerFunc {
 		}
 	}
 }
+
+// recording starts or stops what a channel records; the channel goes on.
+func (h *handler) recording(on bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		c := h.find(w, r)
+		if c == nil {
+			return
+		}
+		err := errNoRecordings
+		if h.cfg.Recordings != nil {
+			err = h.cfg.Recordings.Recording(c.Name(), on)
+		}
+		if err != nil {
+			refuse(w, http.StatusConflict, err.Error(), "set record.enabled to true and start millrace again")
+			return
+		}
+		h.done(w, c, nil)
+	}
+}
+
+var errNoRecordings = errors.New("nothing is recorded here")
 
 func (h *handler) exit(w http.ResponseWriter, r *http.Request) {
 	c := h.find(w, r)

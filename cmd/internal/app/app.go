@@ -26,9 +26,12 @@ type App struct {
 	log *slog.Logger
 	eng *pipeline.Engine
 
-	clock  *hal.Clock
-	events *events
-	live   *rtsp.Server // nil where the configuration says so
+	clock *hal.Clock
+
+	live      *rtsp.Server // nil where the configuration says so
+	recorders *recorders
+	storage   *storage
+	events    *events
 }
 
 // New returns an appliance as the configuration says. Nothing runs before Run.
@@ -56,17 +59,21 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	server := api.NewServer(api.Config{Engine: a.eng, Events: a.events, Logger: a.log, ExitTimeout: a.cfg.Engine.ExitTimeout, Scrub: a.cfg.Scrub})
-	if err = workers.Go(func() error { return a.serve(server, listener) }, nil); err != nil {
+	if a.storage, err = a.openStorage(ctx, threads); err != nil {
 		return errors.Join(err, listener.Close(), threads.Close(time.Second))
+	}
+	a.events.pins = a.storage
+	a.recorders = newRecorders(a.storage, a.storage, a.clock, a.log)
+	server := api.NewServer(api.Config{
+		Engine: a.eng, Events: a.events, Logger: a.log, ExitTimeout: a.cfg.Engine.ExitTimeout, Scrub: a.cfg.Scrub, Recordings: a.recorders, Storage: a.storage,
+	})
+	if err = workers.Go(func() error { return a.serve(server, listener) }, nil); err != nil {
+		return errors.Join(err, a.storage.end(), listener.Close(), threads.Close(time.Second))
 	}
 	defer func() {
 		err = errors.Join(err, shutDown(context.WithoutCancel(ctx), server), threads.Close(time.Second))
 	}()
-	if err = a.startLive(); err == nil {
-		err = a.events.start(ctx, threads)
-	}
-	if err == nil {
+	if err = errors.Join(a.recorders.start(ctx, threads), a.events.start(ctx, threads), a.startLive()); err == nil {
 		err = a.startChannels(ctx)
 	}
 	if err != nil {
@@ -94,10 +101,12 @@ func (a *App) startLive() error {
 	return nil
 }
 
-// leave ends events, then the channels, and then the server that shows them.
+// leave ends events, then the channels, and then what they share and the server that shows them.
 func (a *App) leave(ctx context.Context) error {
 	a.events.leave(ctx)
 	err := a.eng.Exit(ctx)
+	a.recorders.end()
+	err = errors.Join(err, a.storage.end())
 	if a.live != nil {
 		live, cancel := context.WithTimeoutCause(ctx, liveTimeout, fmt.Errorf("the RTSP server took longer than %s", liveTimeout))
 		defer cancel()
@@ -160,7 +169,7 @@ func shutDown(ctx context.Context, server *http.Server) error {
 
 // ownThreads are the appliance's, beside the engine's.
 func ownThreads() (*pool.Pool, *pool.Workers, error) {
-	threads, err := pool.NewPool(8)
+	threads, err := pool.NewPool(16)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -27,7 +27,8 @@ func (a *App) define(ctx context.Context, ch config.Channel) *pipeline.Definitio
 	ev := a.events.channels[ch.Name]
 	def := pipeline.Define(ch.Name, origin(a.reg, ch), append(ev.trunk(), trunk(ctx, a.reg, ch.Encode, a.log)...)...)
 	if ch.Record.Enabled {
-		def.Branch(DiskBranch, record.Ring{Max: int(ch.Record.Ring)}, record.To(ch.Folder(a.cfg.Data), recordConfig(ch.Record)))
+		ring := record.Ring{Max: int(ch.Record.Ring), Growth: ch.Record.Growth, Pace: ch.Record.Read, OnDemand: true}
+		def.Branch(DiskBranch, ring, a.recorders.add(ch.Name, ch.Folder(a.cfg.Data), ch.Record))
 	}
 	if ch.Live.Enabled && a.live != nil {
 		limit := rtsp.Limit()
@@ -36,10 +37,6 @@ func (a *App) define(ctx context.Context, ch config.Channel) *pipeline.Definitio
 	}
 	ev.branch(def)
 	return def
-}
-
-func recordConfig(r config.Record) record.Config {
-	return record.Config{SegmentDuration: r.SegmentDuration, SegmentBytes: r.SegmentBytes, FragmentDuration: r.FragmentDuration}
 }
 
 // trunk is what every frame passes between its source and the branches.

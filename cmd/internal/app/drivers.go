@@ -7,6 +7,7 @@ import (
 	"github.com/millrace-video/millrace/cmd/internal/config"
 	"github.com/millrace-video/millrace/hal"
 	"github.com/millrace-video/millrace/hal/file"
+	"github.com/millrace-video/millrace/hal/flv"
 	"github.com/millrace-video/millrace/hal/rtsp"
 	"github.com/millrace-video/millrace/hal/soft"
 	"github.com/millrace-video/millrace/hal/synth"
@@ -14,7 +15,7 @@ import (
 
 // Drivers returns the drivers that this program was built with, in order of preference.
 func Drivers() *hal.Registry {
-	return hal.NewRegistry(kernel(), rtsp.Driver{}, file.Driver{}, soft.Driver{}, synth.Driver{}, replay{})
+	return hal.NewRegistry(kernel(), rtsp.Driver{}, flv.Driver{}, file.Driver{}, soft.Driver{}, synth.Driver{}, replay{})
 }
 
 // CheckSource returns what config asks about a source: whether some driver takes it as it is

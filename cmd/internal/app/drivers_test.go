@@ -74,6 +74,14 @@ func TestTheKernelsCamerasAreInOrSaidToBeMissing(t *testing.T) {
 	require.ErrorContains(t, app.CheckSource(app.Drivers())("v4l2:///dev/video0", "udp"), "transport goes with rtsp")
 }
 
+func TestFLVIsTakenOverHTTPAndNothingElse(t *testing.T) { // H1, H6, A3
+	check := app.CheckSource(app.Drivers())
+	require.NoError(t, check("https://viewer:hunter2@10.0.0.9/live/cam.flv?token=x&tls=insecure", ""))
+	require.ErrorContains(t, check("http://viewer:hunter2@10.0.0.9/live/cam.m3u8", ""),
+		`source "http://viewer:xxxxx@10.0.0.9/live/cam.m3u8": its path does not end in .flv, and over HTTP only FLV is taken`)
+	require.ErrorContains(t, check("http://10.0.0.9/live/cam.flv", "udp"), "transport goes with rtsp:// and rtsps:// sources, not with http")
+}
+
 func TestATraceIsPlayedAsACamera(t *testing.T) { // H2
 	file, err := filepath.Abs("testdata/yuyv.trace")
 	require.NoError(t, err)

@@ -45,6 +45,7 @@ type eventChannel struct {
 
 	events  *events
 	cfg     config.Events
+	keep    time.Duration // what was recorded of an event
 	journal *eventJournal
 	watch   *motion.Watch // nil: no motion is looked for
 	clip    *clip.Clip    // nil: events alone are not recorded
@@ -68,12 +69,14 @@ func newEvents(cfg config.Config, clock *hal.Clock, log *slog.Logger) *events {
 			continue
 		}
 		folder := ch.Folder(cfg.Data)
-		c := &eventChannel{Channel: event.NewChannel(e.handling, ch.Name), events: e, cfg: ch.Events, journal: &eventJournal{path: filepath.Join(folder, "events.jsonl")}, told: map[uint64]int64{}}
+		c := &eventChannel{Channel: event.NewChannel(e.handling, ch.Name), events: e, cfg: ch.Events, keep: ch.Record.KeepEvents, journal: &eventJournal{path: filepath.Join(folder, "events.jsonl")}, told: map[uint64]int64{}}
 		if m := ch.Events.Motion; m.Enabled {
 			c.watch = motion.NewWatch(motion.Config{Sensitivity: m.Sensitivity, Area: m.Area, Rate: m.Rate, Hold: m.Hold}, c.moved)
 		}
 		if ch.Events.Record && !ch.Record.Enabled {
-			c.clip = clip.To(record.To(folder, recordConfig(ch.Record)), clip.Config{Pre: ch.Events.Pre, Bytes: int(ch.Events.Ring)})
+			c.clip = clip.To(record.To(folder, record.Config{
+				SegmentDuration: ch.Record.SegmentDuration, SegmentBytes: ch.Record.SegmentBytes, FragmentDuration: ch.Record.FragmentDuration, Sync: ch.Record.Sync,
+			}), clip.Config{Pre: ch.Events.Pre, Bytes: int(ch.Events.Ring)})
 		}
 		e.channels[ch.Name] = c
 	}
@@ -175,7 +178,7 @@ func (c *eventChannel) Record(w event.Window, stored func(error)) {
 
 // pin keeps what is recorded of a window, as far as it was not pinned yet.
 func (c *eventChannel) pin(w event.Window) {
-	if c.events.pins == nil || c.cfg.Keep == 0 {
+	if c.events.pins == nil {
 		return
 	}
 	c.mu.Lock()
@@ -191,7 +194,7 @@ func (c *eventChannel) pin(w event.Window) {
 		return
 	}
 	at := time.UnixMilli(to)
-	if err := c.events.pins.Pin(c.Name(), time.UnixMilli(from), at, at.Add(c.cfg.Keep), fmt.Sprintf("event %d", w.Event)); err != nil {
+	if err := c.events.pins.Pin(c.Name(), time.UnixMilli(from), at, at.Add(c.keep), fmt.Sprintf("event %d", w.Event)); err != nil {
 		c.events.log.Warn("what was recorded of an event is not kept longer", "channel", c.Name(), "event", w.Event, "cause", err.Error())
 	}
 }

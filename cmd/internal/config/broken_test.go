@@ -16,7 +16,7 @@ channels:
     source: rtsp://192.168.1.20/main`,
 		},
 		{
-			"a text", "just words", `m.yml:1:1: is text: an object with the keys data, listen, log, rtsp, engine, defaults, channels`,
+			"a text", "just words", `m.yml:1:1: is text: an object with the keys data, listen, log, rtsp, engine, disk, defaults, channels`,
 		},
 		{
 			"no YAML", "channels:\n  - name: gate\n source: x\n", `m.yml:3:2: no YAML: value is not allowed in this context: check the indentation, the colons and the quotes of this line and the one before`,
@@ -37,7 +37,7 @@ m.yml:2:1: a second YAML document: one file holds one configuration`,
 		{
 			"unknown keys with the nearest one", "lisen: x\nchanels: y\nzzz: 1\n" + with("    recordd: {}\n    encode: {bitrat: 4M}\n"), `m.yml:1:1: unknown key "lisen": do you mean listen?
 m.yml:2:1: unknown key "chanels": do you mean channels?
-m.yml:3:1: unknown key "zzz": one of data, listen, log, rtsp, engine, defaults, channels
+m.yml:3:1: unknown key "zzz": one of data, listen, log, rtsp, engine, disk, defaults, channels
 m.yml:7:5: channels[0]: unknown key "recordd": do you mean record?
 m.yml:8:14: channels[0].encode: unknown key "bitrat": do you mean bitrate?`,
 		},
@@ -48,7 +48,7 @@ m.yml:8:14: channels[0].encode: unknown key "bitrat": do you mean bitrate?`,
 			"wrong types", "data: 3\nlog: [1]\nrtsp: {enabled: yes please}\n" + with("    record: true\n    live: {frames: many}\n    encode: {codec: 264, gop: 2.5, bitrate: true}\n"), `m.yml:1:7: data: is "3" (a whole number): a folder
 m.yml:2:6: log: is a list: an object with the keys level, format
 m.yml:3:17: rtsp.enabled: is "yes please" (text): true or false
-m.yml:7:13: channels[0].record: is true or false: an object with the keys enabled, dir, segment_duration, segment_bytes, fragment_duration, ring
+m.yml:7:13: channels[0].record: is true or false: an object with the keys enabled, dir, segment_duration, segment_bytes, fragment_duration, ring, read, keep, max_bytes, keep_events, sync, on_command, merge, merge_bytes, resume
 m.yml:8:20: channels[0].live.frames: is "many" (text): a whole number from 8 to 65536
 m.yml:9:21: channels[0].encode.codec: is "264" (a whole number): one of h264, h265, mjpeg
 m.yml:9:31: channels[0].encode.gop: is "2.5" (a number): a whole number from 1 to 65535
@@ -59,6 +59,26 @@ m.yml:9:45: channels[0].encode.bitrate: is "true" (true or false): bits a second
 m.yml:4:52: channels[0].record.segment_bytes: is "1X": bytes such as 64M, 1G or 512Ki (k, M, G: thousands; Ki, Mi, Gi: 1024s), from 1M to 1T
 m.yml:4:62: channels[0].record.ring: is "1": bytes such as 64M, 1G or 512Ki (k, M, G: thousands; Ki, Mi, Gi: 1024s), from 1Mi to 2G
 m.yml:5:23: channels[0].encode.bitrate: is "4 Mbit": bits a second such as 800k or 4M, from 10k to 200M`,
+		},
+		{
+			"how a recording is kept", with("    record: {sync: never, merge: yes, resume: 2h, on_command: 1}\n"), `m.yml:4:20: channels[0].record.sync: is "never": fragment, segment, or a time with its unit, such as 500ms, 90s, 10m or 1h30m, from 1s to 1h
+m.yml:4:34: channels[0].record.merge: is "yes": one of remove, keep, off
+m.yml:4:47: channels[0].record.resume: is "2h": a time with its unit, such as 500ms, 90s, 10m or 1h30m, from 0s to 1h
+m.yml:4:63: channels[0].record.on_command: is "1" (a whole number): true or false`,
+		},
+		{
+			"a ring and its reader", with(`    record:
+      ring: {max: 2Mi, start: 4Mi, piece: x, threshold: 2, shrink: 1s}
+      read: {empty: 1}
+    live: {}
+`), `m.yml:5:7: channels[0].record: a ring that starts at 4194304 bytes with a maximum of 2097152: it starts at most as large
+m.yml:5:43: channels[0].record.ring.piece: is "x": bytes such as 64M, 1G or 512Ki (k, M, G: thousands; Ki, Mi, Gi: 1024s), from 64Ki to 2G
+m.yml:5:57: channels[0].record.ring.threshold: is 2: a part of the whole such as 0.75, above 0 and at most 1
+m.yml:5:60: channels[0].record.ring: unknown key "shrink": do you mean shrink_after?
+m.yml:6:21: channels[0].record.read.empty: is 1: a whole number from 2 to 1000`,
+		},
+		{
+			"a reader that is no reader", with("    record: {read: {floor: 1s, initial: 500ms}}\n"), `m.yml:4:14: channels[0].record: a ring read every 500ms at first, every 1s at the shortest, every 30s at the longest: at least 1ms, and floor ≤ initial ≤ max`,
 		},
 		{
 			"out of range", "engine: {workers: 1, exit_timeout: 0s}\n" + with("    nice: -21\n    buffers: 1\n    encode: {gop: 0, quality: 101, codec: mjpeg}\n"), `m.yml:1:19: engine.workers: is 1: a whole number from 8 to 1048576
@@ -86,6 +106,13 @@ m.yml:3:11: channels[1].name: is empty: a name in quotes`,
 		},
 		{
 			"one name twice", with("  - name: gate\n    source: synth://\n"), `m.yml:4:11: channels: a second channel named "gate": the first is in line 2; every channel has a name of its own`,
+		},
+		{
+			"what stays", "disk: {max_bytes: 1, min_free: half}\n" + with("    record: {keep: 7, max_bytes: all, keep_events: 2x}\n"), `m.yml:1:19: disk.max_bytes: is "1": bytes such as 64M, 1G or 512Ki (k, M, G: thousands; Ki, Mi, Gi: 1024s), from 100M to 1000T
+m.yml:1:32: disk.min_free: is "half": bytes such as 64M, 1G or 512Ki (k, M, G: thousands; Ki, Mi, Gi: 1024s), from 1M to 1000T
+m.yml:5:20: channels[0].record.keep: is "7" (a whole number): a time with its unit, such as 90m, 12h, 7d or 1d12h, from 1m to 3660d
+m.yml:5:34: channels[0].record.max_bytes: is "all": bytes such as 64M, 1G or 512Ki (k, M, G: thousands; Ki, Mi, Gi: 1024s), from 10M to 1000T
+m.yml:5:52: channels[0].record.keep_events: is "2x": a time with its unit, such as 90m, 12h, 7d or 1d12h, from 1m to 3660d`,
 		},
 		{
 			"one folder twice", with("  - name: yard\n    source: synth://\n    record: {dir: ./gate}\n"), `m.yml:6:19: record.dir: channels gate and yard record into one folder: each needs one of its own`,

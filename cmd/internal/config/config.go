@@ -18,6 +18,7 @@ type Config struct {
 	Log    Log
 	RTSP   RTSP
 	Engine Engine
+	Disk   Disk
 
 	// Channels are the cameras. A file names at least one.
 	Channels []Channel
@@ -48,6 +49,12 @@ type Engine struct {
 	ExitTimeout time.Duration // for the ordered exit of everything; default 10 s
 }
 
+// Disk is the budget of all recordings.
+type Disk struct {
+	MaxBytes int64 // of all channels; default 0: no limit
+	MinFree  int64 // of each file system with recordings; default 0: 5 % of it, at most 10 GB
+}
+
 // Channel is one camera.
 type Channel struct {
 	Name         string
@@ -73,7 +80,6 @@ type Events struct {
 	Priorities map[event.Source]int // of pictures; default: each source's own number
 	Record     bool                 // record events alone, where the channel is not recorded; default false
 	Ring       int64                // bytes of footage from before a trigger, where events alone are recorded; default 16 MiB
-	Keep       time.Duration        // how long what was recorded of an event is kept at least; default 30 days
 	Motion     Motion
 }
 
@@ -115,12 +121,22 @@ type Size struct{ Width, Height int }
 
 // Record says what of a channel goes to disk.
 type Record struct {
-	Enabled          bool          // default true
-	Dir              string        // default: the channel's name, in the data folder
-	SegmentDuration  time.Duration // a file is cut at the next key frame; default 10 min
-	SegmentBytes     int64         // and at this size; default 1 GB
-	Ring             int64         // bytes that wait for a slow disk at most; default 64 MiB
-	FragmentDuration time.Duration // what is written at a time, and so lost where the program is killed; default 1 s
+	Enabled          bool            // default true
+	Dir              string          // default: the channel's name, in the data folder
+	SegmentDuration  time.Duration   // a file is cut at the next key frame; default 10 min
+	SegmentBytes     int64           // and at this size; default 1 GB
+	Ring             int64           // bytes that wait for a slow disk at most; default 64 MiB
+	Growth           pipeline.Growth // of the ring; it starts at 1 MiB
+	Read             pipeline.Pace   // of the ring's reader
+	FragmentDuration time.Duration   // what is written at a time, and so lost where the program is killed; default 1 s
+	Sync             time.Duration   // what a power cut can take; 1 ns: one fragment; −1: one file; default 5 s
+	OnCommand        bool            // wait for a command to record; default false
+	Merge            string          // of a recording that has ended: remove its parts, keep them, or off; default "remove"
+	MergeBytes       int64           // a larger recording stays in its parts; default 4 GB
+	Resume           time.Duration   // after silence, new data goes on in the same file for that long; default 60 s
+	Keep             time.Duration   // what is older goes; default 0: as long as there is room
+	MaxBytes         int64           // of the channel; default 0: no limit
+	KeepEvents       time.Duration   // what an event pinned goes last for that long; default 30 days
 }
 
 // Live says how a channel is watched.
@@ -130,6 +146,8 @@ type Live struct {
 	Bytes   int64           // of them; default 8 MiB
 	Full    pipeline.Policy // what happens then; default drop-until-key
 }
+
+const day = 24 * time.Hour
 
 // Default returns the configuration that holds where nothing else is said. It has no channel.
 func Default() Config {
@@ -148,10 +166,13 @@ func DefaultChannel(name string, sources ...Source) Channel {
 	return Channel{
 		Name: name, Sources: sources, Settle: 2 * time.Second, OpenTimeout: 10 * time.Second,
 		Encode: Encode{Parallel: 1},
-		Record: Record{Enabled: true, SegmentDuration: 10 * time.Minute, SegmentBytes: 1_000_000_000, FragmentDuration: time.Second, Ring: 64 << 20},
-		Live:   Live{Enabled: true, Frames: 2048, Bytes: 8 << 20, Full: pipeline.DropUntilKey},
+		Record: Record{
+			Enabled: true, SegmentDuration: 10 * time.Minute, SegmentBytes: 1_000_000_000, FragmentDuration: time.Second, Ring: 64 << 20, Growth: pipeline.Growth{Start: 1 << 20},
+			Sync: 5 * time.Second, Merge: "remove", MergeBytes: 4_000_000_000, Resume: time.Minute, KeepEvents: 30 * day,
+		},
+		Live: Live{Enabled: true, Frames: 2048, Bytes: 8 << 20, Full: pipeline.DropUntilKey},
 		Events: Events{
-			Enabled: true, Interval: event.DefaultInterval, Minimum: event.DefaultMinimum, Pre: event.DefaultPre, Ring: 16 << 20, Keep: 30 * 24 * time.Hour,
+			Enabled: true, Interval: event.DefaultInterval, Minimum: event.DefaultMinimum, Pre: event.DefaultPre, Ring: 16 << 20,
 			Motion: Motion{Sensitivity: 50, Area: 1, Rate: 5, Hold: 2 * time.Second},
 		},
 	}

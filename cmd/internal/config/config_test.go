@@ -56,6 +56,7 @@ listen: 127.0.0.1:9090
 log: {level: debug, format: json}
 rtsp: {enabled: true, listen: "0.0.0.0:554", udp: "0.0.0.0:6000", max_readers: 8, drop_after: 3s}
 engine: {workers: 500, replay: 1Mi, init_timeout: 3s, exit_timeout: 4s}
+disk: {max_bytes: 2T, min_free: 20G}
 defaults:
   settle: 5s
   record: {segment_duration: 1h30m}
@@ -70,7 +71,7 @@ channels:
     buffers: 6
     nice: -3
     encode: {codec: h265, bitrate: 4.5M, gop: 30, profile: main, prefer: [a, b], crop: 640x360+2+4, scale: 320x180, nice: -5}
-    record: {dir: west, segment_bytes: 64Mi, fragment_duration: 500ms, ring: 8M}
+    record: {dir: west, segment_bytes: 64Mi, fragment_duration: 500ms, ring: 8M, sync: fragment, on_command: true, merge: keep, merge_bytes: 2G, resume: 0s, keep: 7d, max_bytes: 50G, keep_events: 30d12h}
     live: {frames: 99, bytes: 1M, full: drop-oldest}
   - name: yard
     source: synth://?size=640x480
@@ -85,6 +86,7 @@ channels:
 	require.Equal(t, config.Log{Level: "debug", Format: "json"}, c.Log)
 	require.Equal(t, config.RTSP{Enabled: true, Listen: "0.0.0.0:554", UDP: "0.0.0.0:6000", MaxReaders: 8, DropAfter: 3 * time.Second}, c.RTSP)
 	require.Equal(t, config.Engine{Workers: 500, Replay: 1 << 20, InitTimeout: 3 * time.Second, ExitTimeout: 4 * time.Second}, c.Engine)
+	require.Equal(t, config.Disk{MaxBytes: 2e12, MinFree: 20e9}, c.Disk)
 
 	gate := c.Channels[0]
 	require.Equal(t, []config.Source{
@@ -100,6 +102,9 @@ channels:
 	}, gate.Encode)
 	require.Equal(t, config.Record{
 		Enabled: true, Dir: "west", SegmentDuration: 90 * time.Minute, SegmentBytes: 64 << 20, FragmentDuration: 500 * time.Millisecond, Ring: 8_000_000,
+		Sync: 1, OnCommand: true, Merge: "keep", MergeBytes: 2_000_000_000, Resume: 0,
+		Keep: 7 * 24 * time.Hour, MaxBytes: 50e9, KeepEvents: (30*24 + 12) * time.Hour,
+		Growth: pipeline.Growth{Start: 1 << 20},
 	}, gate.Record)
 	require.Equal(t, config.Live{Enabled: true, Frames: 99, Bytes: 1_000_000, Full: pipeline.DropOldest}, gate.Live)
 	require.Equal(t, "/srv/rec/west", gate.Folder(c.Data))
@@ -109,6 +114,19 @@ channels:
 	require.False(t, yard.Record.Enabled)
 	require.False(t, yard.Live.Enabled)
 	require.Equal(t, "password xxxxx, again xxxxx", c.Scrub("password "+password+", again s3cr3t%3Ap%40ss%2Fword"))
+}
+
+// R1, R2: the ring is a maximum alone, or everything its size and its reader follow.
+func TestTheRing(t *testing.T) {
+	c, err := config.Parse("m.yml", []byte(with(`    record:
+      ring: {max: 1G, start: 4Mi, step: 500M, piece: 8Mi, threshold: 0.5, shrink_after: 1m}
+      read: {initial: 200ms, floor: 50ms, max: 10s, empty: 3}
+`)), env())
+	require.NoError(t, err)
+	r := c.Channels[0].Record
+	require.EqualValues(t, 1_000_000_000, r.Ring)
+	require.Equal(t, pipeline.Growth{Start: 4 << 20, Step: 500_000_000, Piece: 8 << 20, ShrinkAfter: time.Minute}, r.Growth)
+	require.Equal(t, pipeline.Pace{Initial: 200 * time.Millisecond, Floor: 50 * time.Millisecond, Max: 10 * time.Second, Empty: 3, Threshold: 0.5}, r.Read)
 }
 
 func TestChannelsByName(t *testing.T) {

@@ -205,13 +205,22 @@ func (d *decoder) oneOf(dst *string, allowed ...string) setter {
 }
 
 func (d *decoder) duration(dst *time.Duration, low, high time.Duration) setter {
+	return d.durationOr(dst, low, high, "")
+}
+
+// durationOr names in its errors what else is allowed.
+func (d *decoder) durationOr(dst *time.Duration, low, high time.Duration, other string) setter {
 	return func(n *node, path string) {
-		want := fmt.Sprintf("a time with its unit, such as 500ms, 90s, 10m or 1h30m, from %s to %s", short(low), short(high))
+		such := "500ms, 90s, 10m or 1h30m"
+		if high > 7*day {
+			such = "90m, 12h, 7d or 1d12h"
+		}
+		want := fmt.Sprintf("%sa time with its unit, such as %s, from %s to %s", other, such, short(low), short(high))
 		raw, ok := d.scalar(n, path, want, isText)
 		if !ok {
 			return
 		}
-		v, err := time.ParseDuration(raw)
+		v, err := parseDuration(raw)
 		if err != nil || v < low || v > high {
 			d.wrong(n, path, "is %q: %s", d.show(raw), want)
 			return
@@ -220,8 +229,28 @@ func (d *decoder) duration(dst *time.Duration, low, high time.Duration) setter {
 	}
 }
 
+// parseDuration is time.ParseDuration with whole days before the rest, as in 7d or 1d12h.
+func parseDuration(text string) (time.Duration, error) {
+	front, rest, ok := strings.Cut(text, "d")
+	if !ok {
+		return time.ParseDuration(text)
+	}
+	days, err := strconv.ParseUint(front, 10, 16)
+	if err != nil || rest == "" {
+		return time.Duration(days) * day, err
+	}
+	if strings.Trim(rest[:1], "0123456789") != "" {
+		return 0, strconv.ErrSyntax
+	}
+	v, err := time.ParseDuration(rest)
+	return time.Duration(days)*day + v, err
+}
+
 // short is a duration without the zeros at its end.
 func short(t time.Duration) string {
+	if t >= 7*day && t%day == 0 {
+		return strconv.Itoa(int(t/day)) + "d"
+	}
 	s := t.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")
@@ -237,6 +266,32 @@ func (d *decoder) size(dst *int64, low, high int64) setter {
 	return func(n *node, path string) {
 		want := fmt.Sprintf("bytes such as 64M, 1G or 512Ki (k, M, G: thousands; Ki, Mi, Gi: 1024s), from %s to %s", inUnits(low), inUnits(high))
 		d.quantity(n, path, want, low, high, func(v int64) { *dst = v })
+	}
+}
+
+// sizeInt is size for what lies in memory.
+func (d *decoder) sizeInt(dst *int, low, high int64) setter {
+	return func(n *node, path string) {
+		v := int64(*dst)
+		d.size(&v, low, high)(n, path)
+		*dst = int(v)
+	}
+}
+
+// part reads a part of a whole.
+func (d *decoder) part(dst *float64) setter {
+	return func(n *node, path string) {
+		const want = "a part of the whole such as 0.75, above 0 and at most 1"
+		raw, ok := d.scalar(n, path, want, isFloat, isInteger)
+		if !ok {
+			return
+		}
+		v, err := strconv.ParseFloat(raw, 64)
+		if err != nil || !(v > 0 && v <= 1) {
+			d.wrong(n, path, "is %s: %s", d.show(raw), want)
+			return
+		}
+		*dst = v
 	}
 }
 

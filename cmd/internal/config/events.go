@@ -20,7 +20,6 @@ func (d *decoder) events(e *Events) setter {
 			entry{"priorities", d.priorities(&e.Priorities)},
 			entry{"record", d.boolean(&e.Record)},
 			entry{"ring", d.size(&e.Ring, 1<<20, 1_000_000_000)},
-			entry{"keep", d.duration(&e.Keep, 0, 10*365*24*time.Hour)},
 			entry{"motion", d.motion(&e.Motion)},
 		)
 	}

@@ -13,7 +13,7 @@ import (
 func TestEventKeysAreRead(t *testing.T) { // A3, C7, C8
 	c, err := config.Parse("m.yml", []byte(`
 defaults:
-  events: {priorities: {person: 0, user-16: -1, 7: 3}, keep: 24h}
+  events: {priorities: {person: 0, user-16: -1, 7: 3}}
 channels:
   gate:
     source: synth://
@@ -34,7 +34,7 @@ channels:
 `), env())
 	require.NoError(t, err)
 	require.Equal(t, config.Events{
-		Enabled: true, Interval: time.Minute, Minimum: 30 * time.Second, Waiting: 12, Record: true, Ring: 4 << 20, Keep: 24 * time.Hour,
+		Enabled: true, Interval: time.Minute, Minimum: 30 * time.Second, Waiting: 12, Record: true, Ring: 4 << 20,
 		Priorities: map[event.Source]int{event.Person: 0, 16: event.Unbound, 7: 3},
 		Motion:     config.Motion{Enabled: true, Sensitivity: 70, Area: 0.5, Rate: 10, Hold: 3 * time.Second},
 	}, c.Channels[0].Events)

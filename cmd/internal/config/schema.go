@@ -36,6 +36,12 @@ func (d *decoder) root(n *node, c *Config) {
 			)
 		}},
 		{"engine", d.engine(&c.Engine)},
+		{"disk", func(n *node, path string) {
+			d.fields(n, path,
+				entry{"max_bytes", d.size(&c.Disk.MaxBytes, 100_000_000, 1_000_000_000_000_000)},
+				entry{"min_free", d.size(&c.Disk.MinFree, 1_000_000, 1_000_000_000_000_000)},
+			)
+		}},
 		{"defaults", func(n *node, _ string) { defaults = n }},
 		{"channels", func(n *node, _ string) { channels = n }},
 	}...)
@@ -274,7 +280,58 @@ func (d *decoder) record(r *Record) setter {
 			entry{"segment_duration", d.duration(&r.SegmentDuration, time.Second, 24*time.Hour)},
 			entry{"segment_bytes", d.size(&r.SegmentBytes, 1_000_000, 1_000_000_000_000)},
 			entry{"fragment_duration", d.duration(&r.FragmentDuration, 100*time.Millisecond, 10*time.Second)},
-			entry{"ring", d.size(&r.Ring, 1<<20, 2_000_000_000)},
+			entry{"ring", d.ring(r)},
+			entry{"read", d.read(&r.Read)},
+			entry{"keep", d.duration(&r.Keep, time.Minute, 3660*day)},
+			entry{"max_bytes", d.size(&r.MaxBytes, 10_000_000, 1_000_000_000_000_000)},
+			entry{"keep_events", d.duration(&r.KeepEvents, time.Minute, 3660*day)},
+			entry{"sync", d.sync(&r.Sync)},
+			entry{"on_command", d.boolean(&r.OnCommand)},
+			entry{"merge", d.oneOf(&r.Merge, "remove", "keep", "off")},
+			entry{"merge_bytes", d.size(&r.MergeBytes, 1_000_000, 1_000_000_000_000)},
+			entry{"resume", d.duration(&r.Resume, 0, time.Hour)},
+		)
+		if n.get("ring") == nil && n.get("read") == nil {
+			return
+		}
+		ring := pipeline.Limit{Bytes: int(r.Ring), Growth: r.Growth, Pace: r.Read}.Limit()
+		if err := ring.Validate(); err != nil {
+			d.wrong(n, path, "%v", err)
+		}
+	}
+}
+
+// ring reads a maximum alone, or all that a ring's size follows.
+func (d *decoder) ring(r *Record) setter {
+	most := d.size(&r.Ring, smallestRing, largestRing)
+	return func(n *node, path string) {
+		if n.kind != isObject {
+			most(n, path)
+			return
+		}
+		d.fields(n, path,
+			entry{"max", most},
+			entry{"start", d.sizeInt(&r.Growth.Start, 64<<10, largestRing)},
+			entry{"step", d.sizeInt(&r.Growth.Step, 0, largestRing)},
+			entry{"piece", d.sizeInt(&r.Growth.Piece, 64<<10, largestRing)},
+			entry{"threshold", d.part(&r.Read.Threshold)},
+			entry{"shrink_after", d.duration(&r.Growth.ShrinkAfter, time.Second, 24*time.Hour)},
+		)
+	}
+}
+
+const (
+	smallestRing = 1 << 20
+	largestRing  = 2_000_000_000
+)
+
+func (d *decoder) read(p *pipeline.Pace) setter {
+	return func(n *node, path string) {
+		d.fields(n, path,
+			entry{"initial", d.duration(&p.Initial, 5*time.Millisecond, time.Hour)},
+			entry{"floor", d.duration(&p.Floor, 5*time.Millisecond, time.Hour)},
+			entry{"max", d.duration(&p.Max, 5*time.Millisecond, time.Hour)},
+			entry{"empty", d.integer(&p.Empty, 2, 1000)},
 		)
 	}
 }

@@ -1,4 +1,4 @@
-package file_test
+package nal_test
 
 import (
 	"encoding/base64"
@@ -7,7 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-video/millrace/hal"
-	"github.com/millrace-video/millrace/hal/file"
 	"github.com/millrace-video/millrace/hal/nal"
 )
 
@@ -45,8 +44,8 @@ func TestSettle(t *testing.T) {
 		{"a length below 0 where ints have 32 bits", append(join(idr), 0xff, 0xff, 0xff, 0xfe, 1), true, join(idr), nil, 9},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			left, changed, bad := file.Settle(&hal.Track{Codec: hal.H264, SPS: sps, PPS: pps}, tc.unit, tc.key)
-			require.Equal(t, tc.left, left)
+			n, changed, bad := nal.Settle(&hal.Track{Codec: hal.H264, SPS: sps, PPS: pps}, tc.unit, tc.key)
+			require.Equal(t, tc.left, tc.unit[:n])
 			require.Equal(t, tc.bad, bad)
 			if tc.named == nil {
 				require.Nil(t, changed)
@@ -59,6 +58,7 @@ func TestSettle(t *testing.T) {
 }
 
 func TestAParameterSetOfTheLargestLength(t *testing.T) {
-	_, err := file.AVC(append([]byte{1, 0x4d, 0x40, 0x0c, 0xff, 0xe1, 0xff, 0xff, 0x67}, make([]byte, 1<<16)...))
+	track := hal.Track{Codec: hal.H264}
+	_, err := nal.ReadConfig(&track, append([]byte{1, 0x4d, 0x40, 0x0c, 0xff, 0xe1, 0xff, 0xff, 0x67}, make([]byte, 1<<16)...))
 	require.ErrorContains(t, err, "makes no sense")
 }

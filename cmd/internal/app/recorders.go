@@ -1,0 +1,100 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/millrace-video/millrace/cmd/internal/config"
+	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/pool"
+	"github.com/millrace-video/millrace/stages/record"
+)
+
+// recorders are those of all channels, and what they share.
+type recorders struct {
+	clock   *hal.Clock
+	log     *slog.Logger
+	disks   *record.Disks
+	merger  *record.Merger
+	catalog record.Catalog
+	space   record.Space
+	byName  map[string]*record.Recorder // written before the first channel starts
+
+	stop    context.CancelFunc
+	workers *pool.Workers
+}
+
+// newRecorders returns none yet. catalog and space may be nil.
+func newRecorders(catalog record.Catalog, space record.Space, clock *hal.Clock, log *slog.Logger) *recorders {
+	return &recorders{
+		clock: clock, log: log, disks: record.NewDisks(clock, log), merger: record.NewMerger(catalog, clock, log),
+		catalog: catalog, space: space, byName: map[string]*record.Recorder{},
+	}
+}
+
+// add makes the recorder of a channel.
+func (r *recorders) add(channel, dir string, c config.Record) *record.Recorder {
+	resume := c.Resume
+	if resume == 0 {
+		resume = -1
+	}
+	one := record.To(dir, record.Config{
+		SegmentDuration: c.SegmentDuration, SegmentBytes: c.SegmentBytes, FragmentDuration: c.FragmentDuration,
+		Sync: c.Sync, OnCommand: c.OnCommand, Resume: resume,
+		Merge:   record.MergePolicy{Off: c.Merge == "off", KeepParts: c.Merge == "keep", MaxBytes: c.MergeBytes},
+		Catalog: r.catalog, Space: r.space, Disks: r.disks, Merger: r.merger,
+	})
+	r.byName[channel] = one
+	return one
+}
+
+// start runs what the recorders share, and keeps their clock true.
+func (r *recorders) start(ctx context.Context, threads *pool.Pool) error {
+	workers, err := threads.Reserve(3)
+	if err != nil {
+		return err
+	}
+	ctx, r.stop = context.WithCancel(context.WithoutCancel(ctx))
+	r.workers = workers
+	return errors.Join(
+		workers.Go(func() error { return r.disks.Run(ctx) }, nil),
+		workers.Go(func() error { return r.merger.Run(ctx) }, nil),
+		workers.Go(func() error { return r.watchClock(ctx) }, nil),
+	)
+}
+
+// watchClock says when somebody sets the wall clock: what follows goes into new files.
+func (r *recorders) watchClock(ctx context.Context) error {
+	err := r.clock.Watch(ctx, func() {
+		r.log.Warn("the wall clock was set: recordings go on in new files", "now", r.clock.Now(), "anchor", r.clock.Anchor().Number)
+	})
+	if err != nil {
+		r.log.Error("the wall clock is not watched; labels of recordings may be wrong after it is set", "cause", err.Error())
+	}
+	return err
+}
+
+// end stops what the recorders share, once they have left.
+func (r *recorders) end() {
+	if r.stop != nil {
+		r.stop()
+		r.workers.Wait()
+		r.workers.Close()
+	}
+}
+
+// Recording implements api.Recordings.
+func (r *recorders) Recording(channel string, on bool) error {
+	one, ok := r.byName[channel]
+	switch {
+	case !ok:
+		return fmt.Errorf("channel %s does not record: record.enabled is false in its configuration", channel)
+	case on:
+		one.StartRecording()
+	default:
+		one.StopRecording()
+	}
+	return nil
+}
