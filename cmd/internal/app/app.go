@@ -32,6 +32,7 @@ type App struct {
 	recorders *recorders
 	storage   *storage
 	uploads   *uploads // nil where nothing goes up
+	events    *events
 }
 
 // New returns an appliance as the configuration says. Nothing runs before Run.
@@ -62,6 +63,8 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 		return errors.Join(err, listener.Close(), threads.Close(time.Second))
 	}
 	a.recorders = newRecorders(a.storage, a.storage, a.clock, a.log)
+	a.events = newEvents(a.cfg, a.recorders, a.clock, a.log)
+	a.events.pins = a.storage
 	if err = a.startUploads(); err != nil { //nolint:contextcheck // uploads live until their exit
 		return errors.Join(err, a.storage.end(), listener.Close(), threads.Close(time.Second))
 	}
@@ -72,7 +75,7 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 	defer func() {
 		err = errors.Join(err, shutDown(context.WithoutCancel(ctx), server), threads.Close(time.Second))
 	}()
-	if err = errors.Join(a.recorders.start(ctx, threads), a.startLive()); err == nil {
+	if err = errors.Join(a.recorders.start(ctx, threads), a.events.start(ctx, threads), a.startLive()); err == nil {
 		err = a.startChannels(ctx)
 	}
 	if err != nil {
@@ -100,8 +103,9 @@ func (a *App) startLive() error {
 	return nil
 }
 
-// leave ends the channels, and then what they share and the server that shows them.
+// leave ends events, then the channels, and then what they share and the server that shows them.
 func (a *App) leave(ctx context.Context) error {
+	a.events.leave(ctx)
 	err := a.eng.Exit(ctx)
 	a.recorders.end()
 	err = errors.Join(err, a.storage.end())
@@ -124,7 +128,8 @@ func (a *App) endUploads(ctx context.Context) error {
 // apiConfig is the API's settings.
 func (a *App) apiConfig() api.Config {
 	c := api.Config{
-		Engine: a.eng, Logger: a.log, ExitTimeout: a.cfg.Engine.ExitTimeout, Scrub: a.cfg.Scrub, Recordings: a.recorders, Storage: a.storage,
+		Engine: a.eng, Events: a.events, Logger: a.log, ExitTimeout: a.cfg.Engine.ExitTimeout, Scrub: a.cfg.Scrub,
+		Recordings: a.recorders, Storage: a.storage,
 	}
 	if a.uploads != nil {
 		c.Uploads = a.uploads
@@ -194,7 +199,7 @@ func shutDown(ctx context.Context, server *http.Server) error {
 
 // ownThreads are the appliance's, beside the engine's.
 func ownThreads() (*pool.Pool, *pool.Workers, error) {
-	threads, err := pool.NewPool(8)
+	threads, err := pool.NewPool(16)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -37,22 +37,28 @@ func newRecorders(catalog record.Catalog, space record.Space, clock *hal.Clock, 
 	}
 }
 
-// add makes the recorder of a channel.
+// add makes the recorder of a channel that is recorded as long as it runs.
 func (r *recorders) add(channel, dir string, c config.Record) *record.Recorder {
-	resume := c.Resume
-	if resume == 0 {
-		resume = -1
-	}
-	one := record.To(dir, record.Config{
-		SegmentDuration: c.SegmentDuration, SegmentBytes: c.SegmentBytes, FragmentDuration: c.FragmentDuration,
-		Sync: c.Sync, OnCommand: c.OnCommand, Resume: resume,
-		Merge:   record.MergePolicy{Off: c.Merge == "off", KeepParts: c.Merge == "keep", MaxBytes: c.MergeBytes},
-		Catalog: r.catalog, Space: r.space, Disks: r.disks, Merger: r.merger,
-	})
+	one := r.make(dir, c, "")
 	r.mu.Lock()
 	r.byName[channel] = one
 	r.mu.Unlock()
 	return one
+}
+
+// make returns a recorder that shares what all of them share. between is the cause of its gaps
+// where there is no other.
+func (r *recorders) make(dir string, c config.Record, between record.Cause) *record.Recorder {
+	resume := c.Resume
+	if resume == 0 {
+		resume = -1
+	}
+	return record.To(dir, record.Config{
+		SegmentDuration: c.SegmentDuration, SegmentBytes: c.SegmentBytes, FragmentDuration: c.FragmentDuration,
+		Sync: c.Sync, OnCommand: c.OnCommand, Resume: resume,
+		Merge:   record.MergePolicy{Off: c.Merge == "off", KeepParts: c.Merge == "keep", MaxBytes: c.MergeBytes},
+		Between: between, Catalog: r.catalog, Space: r.space, Disks: r.disks, Merger: r.merger,
+	})
 }
 
 // start runs what the recorders share, and keeps their clock true.
