@@ -108,7 +108,7 @@ m.yml:3:11: channels[1].name: is empty: a name in quotes`,
 			"one name twice", with("  - name: gate\n    source: synth://\n"), `m.yml:4:11: channels: a second channel named "gate": the first is in line 2; every channel has a name of its own`,
 		},
 		{
-			"what stays", "disk: {max_bytes: 1, min_free: half}\n" + with("    record: {keep: 7, max_bytes: all, keep_events: 2x}\n"), `m.yml:1:19: disk.max_bytes: is "1": bytes such as 64M, 1G or 512Ki (k, M, G: thousands; Ki, Mi, Gi: 1024s), from 100M to 1000T
+			"what stays", "disk: {max_bytes: 1, min_free: half}\n" + with("    record: {keep: 7, max_bytes: all, keep_events: 2x}\n"), `m.yml:1:19: disk.max_bytes: is "1": bytes such as 64M, 1G or 512Ki (k, M, G: thousands; Ki, Mi, Gi: 1024s), from 10M to 1000T
 m.yml:1:32: disk.min_free: is "half": bytes such as 64M, 1G or 512Ki (k, M, G: thousands; Ki, Mi, Gi: 1024s), from 1M to 1000T
 m.yml:5:20: channels[0].record.keep: is "7" (a whole number): a time with its unit, such as 90m, 12h, 7d or 1d12h, from 1m to 3660d
 m.yml:5:34: channels[0].record.max_bytes: is "all": bytes such as 64M, 1G or 512Ki (k, M, G: thousands; Ki, Mi, Gi: 1024s), from 10M to 1000T

@@ -38,7 +38,7 @@ func (d *decoder) root(n *node, c *Config) {
 		{"engine", d.engine(&c.Engine)},
 		{"disk", func(n *node, path string) {
 			d.fields(n, path,
-				entry{"max_bytes", d.size(&c.Disk.MaxBytes, 100_000_000, 1_000_000_000_000_000)},
+				entry{"max_bytes", d.size(&c.Disk.MaxBytes, 10_000_000, 1_000_000_000_000_000)},
 				entry{"min_free", d.size(&c.Disk.MinFree, 1_000_000, 1_000_000_000_000_000)},
 			)
 		}},
