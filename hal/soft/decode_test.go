@@ -55,6 +55,14 @@ func x264(t testing.TB, w, h int, args ...string) (hal.Track, []byte) {
 
 func size(w, h int) string { return fmt.Sprintf("%dx%d", w, h) }
 
+func keyFrame(t testing.TB, track hal.Track, unit []byte) hal.Frame {
+	t.Helper()
+	buf, err := pool.NewArena(pool.ArenaConfig{}).Get(len(unit))
+	require.NoError(t, err)
+	copy(buf.Bytes(), unit)
+	return hal.Frame{Buf: buf, Key: true, Stream: &hal.Stream{Tracks: []hal.Track{track}}, Stamp: stamp(1)}
+}
+
 // A lone key frame is what a snapshot has: no decoder gets to see what follows it.
 func TestALoneKeyFrameDecodesToThePictureWritten(t *testing.T) {
 	arena := pool.NewArena(pool.ArenaConfig{})
@@ -67,10 +75,11 @@ func TestALoneKeyFrameDecodesToThePictureWritten(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			track, unit := x264(t, 328, 242, args...) // cropped: no multiple of a macroblock
-			f, err := soft.Driver{}.DecodeKey(t.Context(), &track, unit, arena)
+			f, err := soft.Driver{}.DecodeKey(t.Context(), keyFrame(t, track, unit), arena)
 			require.NoError(t, err)
 			defer f.Release()
 			require.Equal(t, "raw i420 328x242", f.Info().String())
+			require.Equal(t, stamp(1), f.Stamp)
 			require.Greater(t, psnr(reference(t, 328, 242, 0), f.Buf.Bytes()), 40.0)
 		})
 	}
@@ -88,7 +97,7 @@ func TestOurOwnKeyFrameDecodesFromSetsInTheFrame(t *testing.T) {
 	var unit []byte
 	unit = nal.Append(nal.Append(unit, f.Info().SPS), f.Info().PPS)
 	unit = append(unit, f.Buf.Bytes()...)
-	got, err := soft.Driver{}.DecodeKey(t.Context(), &bare, unit, pool.NewArena(pool.ArenaConfig{}))
+	got, err := soft.Driver{}.DecodeKey(t.Context(), keyFrame(t, bare, unit), pool.NewArena(pool.ArenaConfig{}))
 	require.NoError(t, err)
 	defer got.Release()
 	require.Greater(t, psnr(reference(t, 320, 240, 0), got.Buf.Bytes()), 30.0)
@@ -98,27 +107,26 @@ func TestAKeyFrameThatCannotBeDecodedIsAnError(t *testing.T) {
 	track, unit := x264(t, 320, 240)
 	arena := pool.NewArena(pool.ArenaConfig{})
 	bad := func(track hal.Track, unit []byte) error {
-		_, err := soft.Driver{}.DecodeKey(t.Context(), &track, unit, arena)
+		_, err := soft.Driver{}.DecodeKey(t.Context(), keyFrame(t, track, unit), arena)
 		return err
 	}
-	hevc, huge, bare := track, track, track
+	hevc, bare := track, track
 	hevc.Codec = hal.H265
-	huge.Width = 1 << 14
-	huge.Height = 1 << 14
+	huge, large := x264(t, 4096, 2320)
 	bare.SPS, bare.PPS = nil, nil
 	require.ErrorIs(t, bad(hevc, unit), hal.ErrUnsupported)
-	require.ErrorIs(t, bad(huge, unit), hal.ErrUnsupported)
+	require.ErrorIs(t, bad(huge, large), hal.ErrUnsupported)
 	require.ErrorContains(t, bad(bare, unit), "openh264")
 	require.Error(t, bad(track, nil))
 	require.Error(t, bad(track, unit[:len(unit)/3]), "a third of a picture is no picture")
-	_, err := soft.Driver{OpenH264: []string{"libnothere.so"}}.DecodeKey(t.Context(), &track, unit, arena)
+	_, err := soft.Driver{OpenH264: []string{"libnothere.so"}}.DecodeKey(t.Context(), keyFrame(t, track, unit), arena)
 	require.ErrorIs(t, err, hal.ErrNoDevice)
 	require.ErrorContains(t, err, "install Debian's libopenh264-7")
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = soft.Driver{}.DecodeKey(over, &track, unit, arena)
+	_, err = soft.Driver{}.DecodeKey(over, keyFrame(t, track, unit), arena)
 	require.ErrorIs(t, err, context.Canceled)
-	_, err = soft.Driver{}.DecodeKey(t.Context(), &track, unit, pool.NewArena(pool.ArenaConfig{Max: 1 << 10}))
+	_, err = soft.Driver{}.DecodeKey(t.Context(), keyFrame(t, track, unit), pool.NewArena(pool.ArenaConfig{Max: 1 << 10}))
 	require.ErrorIs(t, err, pool.ErrArenaFull)
 	require.Zero(t, arena.Stats().Held, "pictures never released")
 }
@@ -132,7 +140,7 @@ func FuzzDecodeKey(f *testing.F) {
 	arena := pool.NewArena(pool.ArenaConfig{})
 	f.Fuzz(func(t *testing.T, sps, pps, unit []byte) {
 		tr := hal.Track{Codec: hal.H264, Width: 64, Height: 48, SPS: sps, PPS: pps}
-		got, err := soft.Driver{}.DecodeKey(t.Context(), &tr, unit, arena)
+		got, err := soft.Driver{}.DecodeKey(t.Context(), keyFrame(t, tr, unit), arena)
 		if err == nil {
 			got.Release()
 		}
@@ -142,9 +150,10 @@ func FuzzDecodeKey(f *testing.F) {
 func BenchmarkDecodeKey1080p(b *testing.B) {
 	track, unit := x264(b, 1920, 1080)
 	arena := pool.NewArena(pool.ArenaConfig{})
+	key := keyFrame(b, track, unit)
 	b.ReportAllocs()
 	for b.Loop() {
-		f, err := soft.Driver{}.DecodeKey(b.Context(), &track, unit, arena)
+		f, err := soft.Driver{}.DecodeKey(b.Context(), key, arena)
 		if err != nil {
 			b.Fatal(err)
 		}
