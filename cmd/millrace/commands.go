@@ -42,6 +42,7 @@ type commands struct {
 	Doctor    doctorCommand    `cmd:"" help:"Measure what cameras really deliver, say what to choose and what is odd."`
 	Record    recordCommand    `cmd:"" help:"Record one source into one MP4 file."`
 	Trace     traceCommand     `cmd:"" help:"Record what a V4L2 camera and its driver say to each other, to be sent with a report."`
+	Bench     benchCommand     `cmd:"" help:"Measure what this machine does."`
 	Channel   channelCommand   `cmd:"" help:"Look at and command the channels of a running millrace."`
 	Recording recordingCommand `cmd:"" help:"Start or stop the recording of a channel of a running millrace; the channel goes on."`
 	Disk      diskCommand      `cmd:"" help:"Tell what recordings take, what may stay, and what would go next and why."`
