@@ -145,34 +145,40 @@ func (c client) ask(method, path string) (text []byte, err error) {
 
 // get asks for any path of the API.
 func (c client) get(method, path string) (text []byte, err error) {
+	text, _, err = c.fetch(method, path)
+	return text, err
+}
+
+// fetch is get with the answer's header.
+func (c client) fetch(method, path string) (text []byte, head http.Header, err error) {
 	base := c.flags.API
 	if !strings.Contains(base, "://") {
 		base = "http://" + base
 	}
 	req, err := http.NewRequestWithContext(c.console.ctx, method, strings.TrimSuffix(base, "/")+path, nil)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--api %s: HOST:PORT, such as 127.0.0.1:8080", c.flags.API)}
+		return nil, nil, usageError{fmt.Errorf("--api %s: HOST:PORT, such as 127.0.0.1:8080", c.flags.API)}
 	}
 	resp, err := (&http.Client{Timeout: 5 * time.Minute}).Do(req)
 	if err != nil {
 		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err
 		}
-		return nil, fmt.Errorf("no millrace answers at %s: %w: start one with millrace run, or say where it is with --api", c.flags.API, err)
+		return nil, nil, fmt.Errorf("no millrace answers at %s: %w: start one with millrace run, or say where it is with --api", c.flags.API, err)
 	}
 	defer func() { err = errors.Join(err, resp.Body.Close()) }()
 	text, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil || resp.StatusCode == http.StatusOK {
-		return text, err
+		return text, resp.Header, err
 	}
 	var refusal struct{ Error, Hint string }
 	if json.Unmarshal(text, &refusal) != nil || refusal.Error == "" {
-		return nil, fmt.Errorf("what answers at %s is no millrace: %s", c.flags.API, resp.Status)
+		return nil, nil, fmt.Errorf("what answers at %s is no millrace: %s", c.flags.API, resp.Status)
 	}
 	if refusal.Hint != "" {
 		refusal.Error += ": " + refusal.Hint
 	}
-	return nil, errors.New(refusal.Error)
+	return nil, nil, errors.New(refusal.Error)
 }
 
 // table prints channels for a person.

@@ -31,6 +31,7 @@ type App struct {
 	live      *rtsp.Server // nil where the configuration says so
 	recorders *recorders
 	storage   *storage
+	snapshots *snapshots
 	uploads   *uploads // nil where nothing goes up
 }
 
@@ -64,6 +65,9 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 	a.recorders = newRecorders(a.storage, a.storage, a.clock, a.log)
 	if err = a.startUploads(); err != nil { //nolint:contextcheck // uploads live until their exit
 		return errors.Join(err, a.storage.end(), listener.Close(), threads.Close(time.Second))
+	}
+	if err = a.openSnapshots(); err != nil { //nolint:contextcheck // snapshots live until their end
+		return errors.Join(err, listener.Close(), a.leave(context.WithoutCancel(ctx)), threads.Close(time.Second))
 	}
 	server := api.NewServer(a.apiConfig())
 	if err = workers.Go(func() error { return a.serve(server, listener) }, nil); err != nil {
@@ -104,6 +108,9 @@ func (a *App) startLive() error {
 func (a *App) leave(ctx context.Context) error {
 	err := a.eng.Exit(ctx)
 	a.recorders.end()
+	if a.snapshots != nil {
+		err = errors.Join(err, a.snapshots.end())
+	}
 	err = errors.Join(err, a.storage.end())
 	if a.live != nil {
 		live, cancel := context.WithTimeoutCause(ctx, liveTimeout, fmt.Errorf("the RTSP server took longer than %s", liveTimeout))
@@ -122,12 +129,13 @@ func (a *App) apiConfig() api.Config {
 	if a.uploads != nil {
 		c.Uploads = a.uploads
 	}
+	c.Snapshots = a.snapshots
 	return c
 }
 
 // startUploads opens the store where anything goes there.
 func (a *App) startUploads() (err error) {
-	if wantsUploads(&a.cfg) {
+	if wantsUploads(&a.cfg) || sendsSnapshots(&a.cfg) {
 		a.uploads, err = openUploads(&a.cfg, a.log)
 	}
 	return err

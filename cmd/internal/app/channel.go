@@ -31,6 +31,7 @@ func (a *App) define(ctx context.Context, ch config.Channel) *pipeline.Definitio
 		limit.Frames, limit.Bytes, limit.Full = ch.Live.Frames, int(ch.Live.Bytes), ch.Live.Full
 		def.Branch(LiveBranch, limit, a.live.Mount(ch.Name))
 	}
+	a.snapshots.branch(def, ch)
 	if a.uploads != nil {
 		a.uploads.branch(def, a.reg, ch, a.cfg.Data)
 	}
@@ -70,5 +71,6 @@ func (a *App) engineConfig() pipeline.Config {
 	return pipeline.Config{
 		Logger: a.log, Clock: a.clock, Workers: e.Workers, Replay: replay,
 		InitTimeout: e.InitTimeout, ExitTimeout: e.ExitTimeout, AxeTimeout: time.Second,
+		OnEvent: a.onEvent,
 	}
 }

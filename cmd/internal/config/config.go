@@ -21,6 +21,8 @@ type Config struct {
 	Store  Store
 	Uplink Uplink
 
+	Snapshots Snapshots
+
 	// Channels are the cameras. A file names at least one.
 	Channels []Channel
 
@@ -69,6 +71,7 @@ type Channel struct {
 	Record       Record
 	Live         Live
 	Frames       Frames
+	Snapshot     Snapshot
 }
 
 // Source is one place a channel's frames can come from.
@@ -148,8 +151,9 @@ func DefaultChannel(name string, sources ...Source) Channel {
 		Encode: Encode{Parallel: 1},
 		Record: Record{Enabled: true, SegmentDuration: 10 * time.Minute, SegmentBytes: 1_000_000_000, FragmentDuration: time.Second, Ring: 64 << 20, Growth: pipeline.Growth{Start: 1 << 20},
 			Sync: 5 * time.Second, Merge: "remove", MergeBytes: 4_000_000_000, Resume: time.Minute, KeepEvents: 30 * day},
-		Live:   Live{Enabled: true, Frames: 2048, Bytes: 8 << 20, Full: pipeline.DropUntilKey},
-		Frames: Frames{Every: 1, Group: 50, Quality: 80},
+		Live:     Live{Enabled: true, Frames: 2048, Bytes: 8 << 20, Full: pipeline.DropUntilKey},
+		Frames:   Frames{Every: 1, Group: 50, Quality: 80},
+		Snapshot: Snapshot{Enabled: true},
 	}
 }
 
