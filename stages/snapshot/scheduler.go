@@ -158,17 +158,21 @@ func (s *Scheduler) serve(ctx context.Context) (due int64, ok bool) {
 var (
 	errTooMany = errors.New("too many snapshots are on their way: the receiver is too slow")
 	errPicture = errors.New("no picture")
+	errLate    = errors.New("not taken within an interval, and the next one is newer")
 )
 
 // send makes one snapshot and brings it to the receiver, both within an interval.
 func (s *Scheduler) send(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Interval)
+	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.Interval, errLate)
 	defer cancel()
 	shot, err := s.cfg.Taker.Snapshot(ctx, name, 0)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errPicture, err)
 	}
 	if err := s.cfg.Receiver.Send(ctx, shot); err != nil {
+		if errors.Is(context.Cause(ctx), errLate) && !errors.Is(err, errLate) {
+			return fmt.Errorf("%w: %w", errLate, err)
+		}
 		return err
 	}
 	s.mu.Lock()

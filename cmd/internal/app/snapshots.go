@@ -90,8 +90,10 @@ type uploaded struct{ up *upload.Uploader }
 
 // Put implements snapshot.Store.
 func (u uploaded) Put(ctx context.Context, key, contentType string, body *io.SectionReader) error {
-	results, err := u.up.Submit(upload.Object{Key: key, ContentType: contentType, Body: body, Class: upload.Snapshot}).Wait(ctx)
+	group := u.up.Submit(upload.Object{Key: key, ContentType: contentType, Body: body, Class: upload.Snapshot})
+	results, err := group.Wait(ctx)
 	if err != nil {
+		group.Cancel() // the next one is newer
 		return fmt.Errorf("upload of %s: %w", key, err)
 	}
 	return results[0].Err

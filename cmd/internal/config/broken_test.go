@@ -178,7 +178,7 @@ m.yml:3:9: anchors, aliases and merge keys are not taken: what all channels shar
 m.yml:4:11: tags are not taken: write the value alone, in quotes where it is text`,
 		},
 		{
-			"in the defaults", "defaults:\n  name: x\n  record: {segment_duration: 1ms}\n" + with(""), `m.yml:2:3: defaults: unknown key "name": one of encode, record, live, frames, pause, settle, open_timeout, buffers, nice
+			"in the defaults", "defaults:\n  name: x\n  record: {segment_duration: 1ms}\n" + with(""), `m.yml:2:3: defaults: unknown key "name": one of encode, record, live, frames, snapshot, pause, settle, open_timeout, buffers, nice
 m.yml:3:30: defaults.record.segment_duration: is "1ms": a time with its unit, such as 500ms, 90s, 10m or 1h30m, from 1s to 24h`,
 		},
 	}
