@@ -3,12 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/millrace-video/millrace/stages/snapshot"
 )
@@ -29,11 +31,15 @@ func (s *snapshotCommand) Run(c *console) error {
 	if s.Width != 0 {
 		path += "?width=" + strconv.Itoa(s.Width)
 	}
-	picture, head, err := client{asking{API: s.API}, c}.fetch(http.MethodGet, path)
+	resp, err := client{asking{API: s.API}, c}.request(http.MethodGet, path, time.Minute)
 	if err != nil {
 		return err
 	}
-	if head.Get("Content-Type") == "video/mp4" && !strings.HasSuffix(s.Out, ".mp4") {
+	picture, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err = errors.Join(err, resp.Body.Close()); err != nil {
+		return err
+	}
+	if resp.Header.Get("Content-Type") == "video/mp4" && !strings.HasSuffix(s.Out, ".mp4") {
 		fmt.Fprintf(c.err, "the key frame could not be decoded there: %s is an MP4 with that one frame\n", s.Out)
 	}
 	if s.Out == "-" {

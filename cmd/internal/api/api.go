@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace-video/millrace/cmd/internal/playback"
 	"github.com/millrace-video/millrace/pipeline"
 )
 
@@ -131,7 +132,7 @@ type route struct {
 }
 
 func (h *handler) routes() []route {
-	return []route{
+	return append([]route{
 		{http.MethodGet, "/v1/channels", h.list},
 		{http.MethodGet, "/v1/channels/{name}", h.show},
 		{http.MethodPost, "/v1/channels/{name}/init", h.command((*pipeline.Channel).Init)},
@@ -147,7 +148,7 @@ func (h *handler) routes() []route {
 		{http.MethodGet, "/v1/channels/{name}/snapshot.jpg", h.snapshot},
 		{http.MethodGet, "/v1/snapshots", h.snapshots},
 		{http.MethodGet, "/v1/openapi.yaml", h.description},
-	}
+	}, newPlayer(h).routes()...)
 }
 
 // Routes returns what the API answers, as METHOD PATH.
@@ -171,6 +172,8 @@ type Channels struct {
 type Error struct {
 	Error string `json:"error"`          // what is wrong
 	Hint  string `json:"hint,omitempty"` // what to do
+	// Parts are the films that a range is, where it is not one.
+	Parts []playback.Part `json:"parts,omitempty"`
 }
 
 func (h *handler) list(w http.ResponseWriter, _ *http.Request) {

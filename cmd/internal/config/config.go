@@ -149,8 +149,10 @@ func DefaultChannel(name string, sources ...Source) Channel {
 	return Channel{
 		Name: name, Sources: sources, Settle: 2 * time.Second, OpenTimeout: 10 * time.Second,
 		Encode: Encode{Parallel: 1},
-		Record: Record{Enabled: true, SegmentDuration: 10 * time.Minute, SegmentBytes: 1_000_000_000, FragmentDuration: time.Second, Ring: 64 << 20, Growth: pipeline.Growth{Start: 1 << 20},
-			Sync: 5 * time.Second, Merge: "remove", MergeBytes: 4_000_000_000, Resume: time.Minute, KeepEvents: 30 * day},
+		Record: Record{
+			Enabled: true, SegmentDuration: 10 * time.Minute, SegmentBytes: 1_000_000_000, FragmentDuration: time.Second, Ring: 64 << 20, Growth: pipeline.Growth{Start: 1 << 20},
+			Sync: 5 * time.Second, Merge: "remove", MergeBytes: 4_000_000_000, Resume: time.Minute, KeepEvents: 30 * day,
+		},
 		Live:     Live{Enabled: true, Frames: 2048, Bytes: 8 << 20, Full: pipeline.DropUntilKey},
 		Frames:   Frames{Every: 1, Group: 50, Quality: 80},
 		Snapshot: Snapshot{Enabled: true},
