@@ -40,7 +40,8 @@ func TestSnapshotSavesAPicture(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(dir, ".snapshot-*"))
 	require.NoError(t, err)
 	require.Empty(t, left)
-	finish(t, r)
+	require.NoError(t, r.cmd.Process.Signal(os.Interrupt))
+	require.Zero(t, finish(t, r).code)
 }
 
 // S1, S3: the simulation keeps its promises and says what is simulated.

@@ -132,7 +132,7 @@ func (s *Service) scale(raw hal.Frame, width, height int) (hal.Frame, error) {
 // jpegDecoder decodes a camera's JPEG, to make a narrower one of it.
 type jpegDecoder struct{ shelf *shelf }
 
-const maxPixels = 64 << 20
+const maxPixels = 20 << 20
 
 // DecodeKey implements Decoder.
 func (d jpegDecoder) DecodeKey(_ context.Context, key hal.Frame, _ *pool.Arena) (hal.Frame, error) {

@@ -32,7 +32,7 @@ func (s *Service) page(ctx context.Context, address string) (Snapshot, error) {
 		if err = resp.Body.Close(); err != nil {
 			return Snapshot{}, err
 		}
-		if resp, err = s.get(ctx, u, sign); err != nil { //nolint:bodyclose // below
+		if resp, err = s.get(ctx, u, sign); err != nil {
 			return Snapshot{}, err
 		}
 	}
@@ -130,7 +130,7 @@ func parameters(text string) map[string]string {
 		if !ok {
 			break
 		}
-		value := ""
+		var value string
 		if quoted, found := strings.CutPrefix(rest, `"`); found {
 			value, rest, _ = strings.Cut(quoted, `"`)
 			_, text, _ = strings.Cut(rest, ",")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/millrace-video/millrace/hal"
@@ -72,14 +73,12 @@ func encode(ctx context.Context, enc hal.Encoder, raw hal.Frame) ([]byte, error)
 }
 
 // take returns an idle encoder of that format, or nil.
-//
-//nolint:ireturn // whatever the registry opened
 func (p *press) take(size format) hal.Encoder {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := len(p.idle) - 1; i >= 0; i-- {
-		if o := p.idle[i]; o.size == size {
-			p.idle = append(p.idle[:i], p.idle[i+1:]...)
+	for i, o := range slices.Backward(p.idle) {
+		if o.size == size {
+			p.idle = slices.Delete(p.idle, i, i+1)
 			return o.enc
 		}
 	}
@@ -93,7 +92,7 @@ func (p *press) giveBack(o openEncoder) error {
 	var old hal.Encoder
 	if len(p.idle) > maxIdle {
 		old = p.idle[0].enc
-		p.idle = append(p.idle[:0], p.idle[1:]...)
+		p.idle = slices.Delete(p.idle, 0, 1)
 	}
 	p.mu.Unlock()
 	if old != nil {

@@ -187,7 +187,9 @@ func TestASchedulerRefusesNonsense(t *testing.T) { // S1: at least a minute
 	defer func() { require.NoError(t, threads.Close(time.Minute)) }()
 	d := &desk{}
 	for _, cfg := range []snapshot.SchedulerConfig{
-		{Interval: time.Minute - 1, Taker: d, Receiver: d}, {Interval: time.Minute, Receiver: d}, {Interval: time.Minute, Taker: d},
+		{Interval: time.Minute - 1, Taker: d, Receiver: d},
+		{Interval: time.Minute, Receiver: d},
+		{Interval: time.Minute, Taker: d},
 		{Interval: time.Minute, Taker: d, Receiver: d, Parallel: -1},
 	} {
 		_, err := snapshot.NewScheduler(threads, cfg)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 
 	"github.com/millrace-video/millrace/hal"
@@ -140,10 +141,7 @@ func (s *Service) count(change func(*Stats)) {
 func (s *Service) Stats() Stats {
 	s.mu.Lock()
 	st := s.stats
-	st.Ways = make(map[Way]uint64, len(s.stats.Ways))
-	for w, n := range s.stats.Ways {
-		st.Ways[w] = n
-	}
+	st.Ways = maps.Clone(s.stats.Ways)
 	s.mu.Unlock()
 	st.Memory = s.shelf.bytes()
 	return st

@@ -113,7 +113,7 @@ func TestAKeyFrameIsDecodedOnce(t *testing.T) {
 	require.EqualValues(t, 1, s.Stats().Decodes)
 	ask()
 	require.EqualValues(t, 1, s.Stats().Decodes)
-	require.EqualValues(t, map[snapshot.Way]uint64{snapshot.Decoded: 3}, s.Stats().Ways)
+	require.Equal(t, map[snapshot.Way]uint64{snapshot.Decoded: 3}, s.Stats().Ways)
 	e.hold(at(c.Frame(t, e.arena, 0), 1))
 	ask()
 	require.EqualValues(t, 2, s.Stats().Decodes, "a newer key frame is decoded")

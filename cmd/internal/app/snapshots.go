@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/millrace-video/millrace/cmd/internal/api"
@@ -82,7 +83,27 @@ func (a *App) receiver(s *snapshots) (snapshot.Receiver, error) {
 		return snapshot.ToStore(uploaded{a.uploads.up}), nil
 	}
 	s.receiver = cfg.Receiver.Shown
-	return snapshot.NewPost(snapshot.PostConfig{URL: cfg.Receiver.URL, Base64: cfg.Base64})
+	var link *upload.Uplink
+	if a.uploads != nil {
+		link = a.uploads.uplink
+	} else {
+		var err error
+		if link, err = upload.NewUplink(uplinkConfig(a.cfg.Uplink), a.clock); err != nil {
+			return nil, err
+		}
+	}
+	post, err := snapshot.NewPost(snapshot.PostConfig{URL: cfg.Receiver.URL, Base64: cfg.Base64, HTTP: &http.Client{
+		Transport: link.Transport(&http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second}),
+	}})
+	return posted{post}, err
+}
+
+// posted is a Post whose pictures mind the uplink.
+type posted struct{ *snapshot.Post }
+
+// Send implements snapshot.Receiver.
+func (p posted) Send(ctx context.Context, s snapshot.Snapshot) error {
+	return p.Post.Send(upload.WithClass(ctx, upload.Snapshot), s)
 }
 
 // uploaded is an Uploader as a store: it tries again, minds the uplink, and is waited for.

@@ -63,10 +63,10 @@ type actor struct {
 // actors are channels by when they next come or go.
 type actors []*actor
 
-func (a actors) Len() int           { return len(a) }
-func (a actors) Less(i, j int) bool { return a[i].next < a[j].next }
-func (a actors) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
-func (a *actors) Push(x any)        { *a = append(*a, x.(*actor)) } //nolint:forcetypeassert // only actors
+func (a *actors) Len() int           { return len(*a) }
+func (a *actors) Less(i, j int) bool { return (*a)[i].next < (*a)[j].next }
+func (a *actors) Swap(i, j int)      { (*a)[i], (*a)[j] = (*a)[j], (*a)[i] }
+func (a *actors) Push(x any)         { *a = append(*a, x.(*actor)) } //nolint:forcetypeassert // only actors
 func (a *actors) Pop() any {
 	last := (*a)[len(*a)-1]
 	*a = (*a)[:len(*a)-1]
