@@ -129,14 +129,16 @@ func TestAReceiversTroubleIsToldOnce(t *testing.T) {
 		for i := range 10 {
 			s.Set(fmt.Sprint(i), true)
 		}
-		<-time.After(5 * interval)
+		<-time.After(5*interval + time.Second)
+		synctest.Wait()
 		st := s.Stats()
 		require.Equal(t, st.Due, st.Failed)
 		require.Equal(t, "503 Service Unavailable", st.Cause)
 		d.mu.Lock()
 		d.fail = nil
 		d.mu.Unlock()
-		<-time.After(2 * interval)
+		<-time.After(2*interval + time.Second)
+		synctest.Wait()
 		require.Empty(t, s.Stats().Cause)
 		require.Equal(t, 1, strings.Count(log.String(), "does not take snapshots"))
 		require.Equal(t, 1, strings.Count(log.String(), "takes snapshots again"))
@@ -156,6 +158,7 @@ func TestAChannelWithoutAPictureIsToldOnceAndHurtsNoOther(t *testing.T) {
 		s.Set("a", true)
 		s.Set("b", true)
 		<-time.After(4*interval + time.Second)
+		synctest.Wait()
 		st := s.Stats()
 		require.Equal(t, []uint64{5, 3}, []uint64{st.Sent, st.NoPic})
 		require.Equal(t, 1, strings.Count(log.String(), "no snapshot of a channel"))
@@ -172,6 +175,7 @@ func TestATooSlowReceiverHoldsUpNothing(t *testing.T) {
 			s.Set(fmt.Sprint(i), true)
 		}
 		<-time.After(3*interval + time.Millisecond)
+		synctest.Wait()
 		st := s.Stats()
 		require.EqualValues(t, 1+60+60+1, st.Due)
 		require.LessOrEqual(t, st.Flying, 3)
