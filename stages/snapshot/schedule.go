@@ -10,7 +10,8 @@ import "time"
 // so that each keeps its place from one interval to the next. What is left of it is shared out
 // among those that are left: who goes offline makes the spacing wider. Who comes in between has
 // its turn in the same interval where there is room for it without a spacing closer than the
-// interval began with, else in the next one (S3).
+// interval began with, else in the next one (S3). Where nobody was online the first who comes
+// begins an interval a thirtieth of one later, so that those who come up with it are in it.
 type Schedule struct {
 	interval int64
 
@@ -19,6 +20,7 @@ type Schedule struct {
 	online int
 
 	running bool
+	waiting bool  // for who comes up with the first one; until then from is when it begins
 	end     int64 // of the interval
 	space   int64 // between two when it began: the closest
 	from    int64 // when the latest was due, or where first is set when the next one is
@@ -43,6 +45,9 @@ type turn struct {
 // slack is how much later than due a turn may come without the ones behind it being put off: as
 // much as a window of a second stays within a tenth more than the mean.
 const slack = int64(100 * time.Millisecond)
+
+// grace is the part of an interval that the first of all channels waits for others.
+const grace = 30
 
 // NewSchedule returns a schedule without channels.
 func NewSchedule(interval time.Duration) *Schedule {
@@ -71,8 +76,9 @@ func (s *Schedule) Set(now int64, name string, online bool) {
 	}
 	s.online++
 	switch {
+	case s.waiting: // it is in time
 	case !s.running:
-		s.begin(now)
+		s.waiting, s.from = true, now+s.interval/grace
 	case !t.had && s.hasRoom(now):
 		s.admit(now, t)
 	}
@@ -152,6 +158,8 @@ func (s *Schedule) next() int64 {
 // online.
 func (s *Schedule) Next() (due int64, ok bool) {
 	switch {
+	case s.waiting:
+		return s.from, true
 	case !s.running:
 		return 0, false
 	case s.left == 0:
@@ -163,6 +171,10 @@ func (s *Schedule) Next() (due int64, ok bool) {
 // Take returns the channel whose turn it is, and false where it is nobody's now. It is called
 // until then.
 func (s *Schedule) Take(now int64) (name string, ok bool) {
+	if s.waiting && now >= s.from {
+		s.waiting = false
+		s.begin(now)
+	}
 	for s.running {
 		switch {
 		case s.left == 0 && now < s.end:

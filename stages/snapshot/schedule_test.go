@@ -55,20 +55,20 @@ func gaps(all []given) (out []time.Duration) {
 	return out
 }
 
-// four channels, online at instant 0.
-func four() *snapshot.Schedule {
+// grace is how long the first channel of all waits for others.
+const grace = 2 * second
+
+// online returns a schedule whose first interval, of these channels, is over at minute.
+func online(names ...string) *snapshot.Schedule {
 	s := snapshot.NewSchedule(interval)
-	for _, n := range []string{"a", "b", "c", "d"} {
-		s.Set(0, n, false)
-	}
-	s.Set(0, "a", true) // begins an interval: the others are in the next one, or where there is room
-	serve(s, 0)
-	for _, n := range []string{"b", "c", "d"} {
-		s.Set(0, n, true)
+	for _, n := range names {
+		s.Set(-grace, n, true)
 	}
 	serve(s, minute-1)
 	return s
 }
+
+func four() *snapshot.Schedule { return online("a", "b", "c", "d") }
 
 func TestEachOnlineChannelHasItsTurnOnceAnIntervalEvenlySpread(t *testing.T) { // S1
 	s := four()
@@ -122,28 +122,48 @@ func TestWhoGoesAndComesBackHasNoSecondTurn(t *testing.T) { // S1
 	require.Equal(t, []string{"b", "c", "d"}, names(serve(s, 2*minute-1)))
 }
 
-func TestTheFirstChannelOfAllBeginsAtOnce(t *testing.T) {
+func TestTheFirstInterval(t *testing.T) {
+	s := snapshot.NewSchedule(interval)
+	for i, n := range []string{"a", "b", "c", "d"} {
+		s.Set(int64(i)*second/2, n, true)
+	}
+	got := serve(s, minute)
+	require.Equal(t, []string{"a", "b", "c", "d"}, names(got), "who comes up with the first one is in its interval")
+	require.Equal(t, given{grace, "a"}, got[0])
+	require.Equal(t, 15*time.Second, gaps(got)[0])
+}
+
+func TestTheFirstChannelOfAllBegins(t *testing.T) {
 	s := snapshot.NewSchedule(interval)
 	_, ok := s.Next()
 	require.False(t, ok, "nobody is online: no timer runs")
 	s.Set(7*second, "a", true)
-	require.Equal(t, []given{{7 * second, "a"}, {7*second + minute, "a"}}, serve(s, 7*second+minute))
+	s.Set(8*second, "b", true)
+	s.Set(8*second, "b", false)
+	require.Equal(t, []given{{9 * second, "a"}, {9*second + minute, "a"}}, serve(s, 9*second+minute))
 	s.Set(80*second, "a", false)
 	require.Empty(t, serve(s, 10*minute))
 	_, ok = s.Next()
 	require.False(t, ok)
 	s.Forget(80*second, "a")
 	s.Set(11*minute, "a", true)
-	require.Equal(t, []string{"a"}, names(serve(s, 11*minute)))
+	require.Equal(t, []string{"a"}, names(serve(s, 11*minute+grace)))
+	s.Set(11*minute+3*second, "a", false)
+	serve(s, 13*minute)
+	s.Set(13*minute, "c", true)
+	s.Set(13*minute+second, "c", false)
+	require.Empty(t, serve(s, 14*minute), "it went before it began")
+	s.Set(14*minute, "c", true)
+	require.Equal(t, []given{{14*minute + grace, "c"}}, serve(s, 14*minute+grace))
 }
 
 // A machine that slept, or a worker that was held up, makes no burst of what it missed.
 func TestWhatWasMissedMakesNoBurst(t *testing.T) { // S1
-	s := snapshot.NewSchedule(interval)
+	var all []string
 	for i := range 600 {
-		s.Set(0, fmt.Sprint(i), true)
+		all = append(all, fmt.Sprint(i))
 	}
-	serve(s, minute-1) // the first interval has one
+	s := online(all...)
 	begun := serve(s, minute+10*second)
 	require.Len(t, begun, 101)
 	at := minute + 30*second
@@ -187,6 +207,7 @@ type naive struct {
 	had    map[string]bool
 	late   []string
 	passed map[string]bool // who was behind when the latest turn was given
+	waits  bool            // for who comes with the first one, until anchor
 	begun  int             // how many were online when the interval began; 0: none runs
 	end    int64
 	last   int64 // the latest turn; −1: none in this interval, and the next is due at restart
@@ -205,8 +226,11 @@ func (m *naive) set(now int64, name string, on bool) {
 		delete(m.member, name)
 		return
 	}
+	if m.waits {
+		return
+	}
 	if m.begun == 0 {
-		m.start(now)
+		m.waits, m.anchor = true, now+grace
 		return
 	}
 	space := minute / int64(m.begun)
@@ -249,7 +273,12 @@ func (m *naive) due() int64 {
 
 // give gives the turns up to an instant.
 func (m *naive) give(until int64) (all []given) {
-	for m.begun > 0 && m.due() <= until {
+	for m.waits && m.anchor <= until || m.begun > 0 && m.due() <= until {
+		if m.waits {
+			m.waits = false
+			m.start(m.anchor)
+			continue
+		}
 		if len(m.member) == 0 {
 			m.start(m.end)
 			continue

@@ -110,10 +110,11 @@ func (b Snapshots) Run() SnapshotsReport {
 	}
 	p.populate()
 	step := int64(b.Interval)
-	p.until(step) // what begins with nobody online
-	p.begin = step
+	first, _ := p.schedule.Next() // the first interval begins when all have come up
+	p.until(first)
+	p.begin = first
 	for i := range int64(b.Intervals) {
-		p.interval(step*(i+1), step*(i+2))
+		p.interval(first+step*i, first+step*(i+1))
 	}
 	r := p.report
 	r.Mean = float64(r.Turns) / (b.Interval.Seconds() * float64(b.Intervals))
