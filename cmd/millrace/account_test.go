@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -45,6 +44,7 @@ type timeline struct {
 		Length float64 `json:"length_s"`
 		Start  time.Time
 		Open   bool
+		Pinned bool
 	}
 	Gaps []struct {
 		From, To time.Time
@@ -210,9 +210,9 @@ func inFiles(t *testing.T, rec string, line timeline) (seconds float64) {
 	t.Helper()
 	for _, s := range line.Segments {
 		out := tool(t, "ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "packet=duration_time", "-of", "csv=p=0", filepath.Join(rec, "gate", s.File))
-		for _, field := range strings.Fields(out) {
+		for field := range strings.FieldsSeq(out) {
 			d, err := strconv.ParseFloat(strings.Trim(field, ","), 64)
-			require.NoError(t, err, fmt.Sprintf("%q", field))
+			require.NoError(t, err, "%q", field)
 			seconds += d
 		}
 	}

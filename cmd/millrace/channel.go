@@ -147,7 +147,12 @@ func (c client) ask(method, path string) (text []byte, err error) {
 
 // get asks for any path of the API.
 func (c client) get(method, path string) (text []byte, err error) {
-	resp, err := c.request(method, path, 5*time.Minute)
+	return c.post(method, path, nil)
+}
+
+// post is get with a body.
+func (c client) post(method, path string, body io.Reader) (text []byte, err error) {
+	resp, err := c.send(method, path, body, 5*time.Minute)
 	if err != nil {
 		return nil, err
 	}
@@ -169,11 +174,16 @@ func (r *refusal) Error() string {
 
 // request asks, and returns an answer that is a success. timeout 0: it may take for ever.
 func (c client) request(method, path string, timeout time.Duration) (*http.Response, error) {
+	return c.send(method, path, nil, timeout)
+}
+
+// send is request with a body.
+func (c client) send(method, path string, body io.Reader, timeout time.Duration) (*http.Response, error) {
 	base := c.flags.API
 	if !strings.Contains(base, "://") {
 		base = "http://" + base
 	}
-	req, err := http.NewRequestWithContext(c.console.ctx, method, strings.TrimSuffix(base, "/")+path, nil)
+	req, err := http.NewRequestWithContext(c.console.ctx, method, strings.TrimSuffix(base, "/")+path, body)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--api %s: HOST:PORT, such as 127.0.0.1:8080", c.flags.API)}
 	}

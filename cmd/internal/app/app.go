@@ -31,8 +31,9 @@ type App struct {
 	live      *rtsp.Server // nil where the configuration says so
 	recorders *recorders
 	storage   *storage
-	snapshots *snapshots
-	uploads   *uploads // nil where nothing goes up
+	snapshots *snapshots // nil before it is open
+	uploads   *uploads   // nil where nothing goes up
+	events    *events
 }
 
 // New returns an appliance as the configuration says. Nothing runs before Run.
@@ -63,20 +64,22 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 		return errors.Join(err, listener.Close(), threads.Close(time.Second))
 	}
 	a.recorders = newRecorders(a.storage, a.storage, a.clock, a.log)
+	a.events = newEvents(a.cfg, a.recorders, a.clock, a.log)
+	a.events.pins = a.storage
 	if err = a.startUploads(); err != nil { //nolint:contextcheck // uploads live until their exit
 		return errors.Join(err, a.storage.end(), listener.Close(), threads.Close(time.Second))
 	}
 	if err = a.openSnapshots(); err != nil { //nolint:contextcheck // snapshots live until their end
-		return errors.Join(err, listener.Close(), a.leave(context.WithoutCancel(ctx)), threads.Close(time.Second))
+		return errors.Join(err, a.endUploads(context.WithoutCancel(ctx)), a.storage.end(), listener.Close(), threads.Close(time.Second))
 	}
 	server := api.NewServer(a.apiConfig())
 	if err = workers.Go(func() error { return a.serve(server, listener) }, nil); err != nil {
-		return errors.Join(err, listener.Close(), threads.Close(time.Second), a.leave(context.WithoutCancel(ctx)))
+		return errors.Join(err, a.endUploads(context.WithoutCancel(ctx)), a.storage.end(), listener.Close(), threads.Close(time.Second))
 	}
 	defer func() {
 		err = errors.Join(err, shutDown(context.WithoutCancel(ctx), server), threads.Close(time.Second))
 	}()
-	if err = errors.Join(a.recorders.start(ctx, threads), a.startLive()); err == nil {
+	if err = errors.Join(a.recorders.start(ctx, threads), a.events.start(ctx, threads), a.startLive()); err == nil {
 		err = a.startChannels(ctx)
 	}
 	if err != nil {
@@ -104,18 +107,24 @@ func (a *App) startLive() error {
 	return nil
 }
 
-// leave ends the channels, and then what they share and the server that shows them.
+// leave ends events, then the channels, and then what they share and the server that shows them.
 func (a *App) leave(ctx context.Context) error {
+	a.events.leave(ctx)
 	err := a.eng.Exit(ctx)
 	a.recorders.end()
-	if a.snapshots != nil {
-		err = errors.Join(err, a.snapshots.end())
-	}
 	err = errors.Join(err, a.storage.end())
 	if a.live != nil {
 		live, cancel := context.WithTimeoutCause(ctx, liveTimeout, fmt.Errorf("the RTSP server took longer than %s", liveTimeout))
 		defer cancel()
 		err = errors.Join(err, a.live.Close(live))
+	}
+	return errors.Join(err, a.endUploads(ctx))
+}
+
+// endUploads ends the sending of snapshots, and lets what was submitted go up.
+func (a *App) endUploads(ctx context.Context) (err error) {
+	if a.snapshots != nil {
+		err = a.snapshots.end()
 	}
 	if a.uploads != nil {
 		err = errors.Join(err, a.uploads.exit(ctx))
@@ -125,7 +134,10 @@ func (a *App) leave(ctx context.Context) error {
 
 // apiConfig is the API's settings.
 func (a *App) apiConfig() api.Config {
-	c := api.Config{Engine: a.eng, Logger: a.log, ExitTimeout: a.cfg.Engine.ExitTimeout, Scrub: a.cfg.Scrub, Recordings: a.recorders, Storage: a.storage}
+	c := api.Config{
+		Engine: a.eng, Events: a.events, Logger: a.log, ExitTimeout: a.cfg.Engine.ExitTimeout, Scrub: a.cfg.Scrub,
+		Recordings: a.recorders, Storage: a.storage,
+	}
 	if a.uploads != nil {
 		c.Uploads = a.uploads
 	}
@@ -136,7 +148,7 @@ func (a *App) apiConfig() api.Config {
 // startUploads opens the store where anything goes there.
 func (a *App) startUploads() (err error) {
 	if wantsUploads(&a.cfg) || sendsSnapshots(&a.cfg) {
-		a.uploads, err = openUploads(&a.cfg, a.log)
+		a.uploads, err = openUploads(&a.cfg, a.clock, a.log)
 	}
 	return err
 }
@@ -195,7 +207,7 @@ func shutDown(ctx context.Context, server *http.Server) error {
 
 // ownThreads are the appliance's, beside the engine's.
 func ownThreads() (*pool.Pool, *pool.Workers, error) {
-	threads, err := pool.NewPool(8)
+	threads, err := pool.NewPool(16)
 	if err != nil {
 		return nil, nil, err
 	}

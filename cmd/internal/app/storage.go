@@ -66,7 +66,7 @@ func (s *storage) Timeline(channel string, from, to time.Time) (catalog.Timeline
 func CatalogConfig(cfg config.Config) catalog.Config {
 	c := catalog.Config{Data: cfg.Data, Budget: catalog.Budget{MaxBytes: cfg.Disk.MaxBytes, MinFree: cfg.Disk.MinFree}}
 	for _, ch := range cfg.Channels {
-		if !ch.Record.Enabled {
+		if !ch.Record.Enabled && !ch.Events.Record {
 			continue
 		}
 		dir := ch.Record.Dir
@@ -102,6 +102,8 @@ func (a *App) recordingNow(channel string) catalog.Now {
 	case pipeline.Running, pipeline.Degraded:
 		switch {
 		case now.Writing:
+		case stage.Name == "":
+			does.Cause = record.NoEvent
 		case now.State == "stopped":
 			does.Cause = record.Stopped
 		case now.EndedBy != "":
