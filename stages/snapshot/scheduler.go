@@ -28,7 +28,7 @@ type Taker interface {
 // SchedulerConfig is a Scheduler's settings.
 type SchedulerConfig struct {
 	Interval time.Duration // from one snapshot of a channel to the next; at least a minute (S1)
-	Parallel int           // snapshots on their way at once; default 128
+	Parallel int           // snapshots on their way at once; default 256
 	Taker    Taker
 	Receiver Receiver
 	Clock    *hal.Clock   // default: the system's
@@ -77,7 +77,7 @@ func NewScheduler(threads *pool.Pool, cfg SchedulerConfig) (*Scheduler, error) {
 		return nil, errors.New("a scheduler of snapshots needs who makes and who takes them")
 	}
 	if cfg.Parallel == 0 {
-		cfg.Parallel = 128
+		cfg.Parallel = 256
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = hal.NewClock()

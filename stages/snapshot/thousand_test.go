@@ -223,14 +223,14 @@ func TestAThousandChannelsWithinAMinute(t *testing.T) {
 	f.start(t)
 	require.Eventually(t, func() bool { return s.Stats().Online == count && s.Stats().Left >= count-20 }, 2*time.Minute, time.Millisecond)
 	skip := len(f.to.given())
-	before := cpu(t)
+	start, before := s.Stats(), cpu(t) // an interval after the one in which a thousand channels were started
 	began := time.Now()
 	require.Eventually(t, func() bool { return len(f.to.given()) >= skip+count }, 4*time.Minute, 10*time.Millisecond, "%+v", s.Stats())
 	took, used := time.Since(began), cpu(t)-before
 	cancel()
 	s.Wait()
 	st := s.Stats()
-	require.Zero(t, st.Failed+st.Dropped+st.NoPic+st.Missed, "%+v", st)
+	require.Equal(t, start.Failed+start.Dropped+start.NoPic+start.Missed, st.Failed+st.Dropped+st.NoPic+st.Missed, "%+v", st)
 	all := f.to.given()[skip : skip+count]
 	seen := map[string]bool{}
 	for _, g := range all {
