@@ -150,8 +150,8 @@ func (s *Schedule) next() int64 {
 	if s.first {
 		return s.from
 	}
-	// Who was held up catches up slowly: a twentieth closer than the interval began with.
-	return s.from + max((s.end-s.from)/int64(s.left+1), s.space-s.space/21)
+	// Who was held up catches up slowly: a tenth faster than the interval began.
+	return s.from + max((s.end-s.from)/int64(s.left+1), s.space-s.space/11)
 }
 
 // Next returns when Take has something to do, and false where that is not known: no channel is
@@ -192,7 +192,7 @@ func (s *Schedule) Take(now int64) (name string, ok bool) {
 			return "", false
 		}
 		if now-due > slack { // nothing was done for a while: no burst
-			due = now
+			due = now - slack
 		}
 		if due >= s.end {
 			s.missed += uint64(s.left) //nolint:gosec // not negative
