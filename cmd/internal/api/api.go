@@ -42,6 +42,8 @@ type Config struct {
 	Logger     *slog.Logger // default: silent
 	// Uploads is what leaves the machine; nil: nothing does.
 	Uploads Uploads
+	// Snapshots makes pictures of channels; nil: nobody does.
+	Snapshots Snapshots
 	// ExitTimeout is how long an exit command may take. Default 10 s.
 	ExitTimeout time.Duration
 	// Storage is what was recorded. Default: nobody knows, and requests for it are refused.
@@ -148,6 +150,8 @@ func (h *handler) routes() []route {
 		{http.MethodGet, "/v1/disk", h.disk},
 		{http.MethodGet, "/v1/channels/{name}/frames", h.frames},
 		{http.MethodGet, "/v1/uploads", h.uploads},
+		{http.MethodGet, "/v1/channels/{name}/snapshot.jpg", h.snapshot},
+		{http.MethodGet, "/v1/snapshots", h.snapshots},
 		{http.MethodGet, "/v1/openapi.yaml", h.description},
 	}, newPlayer(h).routes()...)
 }
@@ -315,6 +319,9 @@ type scrubber struct {
 }
 
 func (s scrubber) Write(text []byte) (int, error) {
+	if kind, _, _ := strings.Cut(s.Header().Get("Content-Type"), "/"); kind == "image" || kind == "video" {
+		return s.ResponseWriter.Write(text) // pixels are no text
+	}
 	if _, err := io.WriteString(s.ResponseWriter, s.scrub(string(text))); err != nil {
 		return 0, err
 	}

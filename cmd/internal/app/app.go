@@ -31,7 +31,8 @@ type App struct {
 	live      *rtsp.Server // nil where the configuration says so
 	recorders *recorders
 	storage   *storage
-	uploads   *uploads // nil where nothing goes up
+	snapshots *snapshots // nil before it is open
+	uploads   *uploads   // nil where nothing goes up
 	events    *events
 }
 
@@ -67,6 +68,9 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 	a.events.pins = a.storage
 	if err = a.startUploads(); err != nil { //nolint:contextcheck // uploads live until their exit
 		return errors.Join(err, a.storage.end(), listener.Close(), threads.Close(time.Second))
+	}
+	if err = a.openSnapshots(); err != nil { //nolint:contextcheck // snapshots live until their end
+		return errors.Join(err, a.endUploads(context.WithoutCancel(ctx)), a.storage.end(), listener.Close(), threads.Close(time.Second))
 	}
 	server := api.NewServer(a.apiConfig())
 	if err = workers.Go(func() error { return a.serve(server, listener) }, nil); err != nil {
@@ -117,12 +121,15 @@ func (a *App) leave(ctx context.Context) error {
 	return errors.Join(err, a.endUploads(ctx))
 }
 
-// endUploads lets what was submitted go up.
-func (a *App) endUploads(ctx context.Context) error {
-	if a.uploads == nil {
-		return nil
+// endUploads ends the sending of snapshots, and lets what was submitted go up.
+func (a *App) endUploads(ctx context.Context) (err error) {
+	if a.snapshots != nil {
+		err = a.snapshots.end()
 	}
-	return a.uploads.exit(ctx)
+	if a.uploads != nil {
+		err = errors.Join(err, a.uploads.exit(ctx))
+	}
+	return err
 }
 
 // apiConfig is the API's settings.
@@ -134,12 +141,13 @@ func (a *App) apiConfig() api.Config {
 	if a.uploads != nil {
 		c.Uploads = a.uploads
 	}
+	c.Snapshots = a.snapshots
 	return c
 }
 
 // startUploads opens the store where anything goes there.
 func (a *App) startUploads() (err error) {
-	if wantsUploads(&a.cfg) {
+	if wantsUploads(&a.cfg) || sendsSnapshots(&a.cfg) {
 		a.uploads, err = openUploads(&a.cfg, a.clock, a.log)
 	}
 	return err

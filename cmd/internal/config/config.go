@@ -22,6 +22,8 @@ type Config struct {
 	Store  Store
 	Uplink Uplink
 
+	Snapshots Snapshots
+
 	// Channels are the cameras. A file names at least one.
 	Channels []Channel
 
@@ -71,6 +73,7 @@ type Channel struct {
 	Live         Live
 	Frames       Frames
 	Events       Events
+	Snapshot     Snapshot
 }
 
 // Events says what becomes of a channel's triggers.
@@ -180,6 +183,7 @@ func DefaultChannel(name string, sources ...Source) Channel {
 			Enabled: true, Interval: event.DefaultInterval, Minimum: event.DefaultMinimum, Pre: event.DefaultPre, Ring: 16 << 20,
 			Motion: Motion{Sensitivity: 50, Area: 1, Rate: 5, Hold: 2 * time.Second},
 		},
+		Snapshot: Snapshot{Enabled: true},
 	}
 }
 
