@@ -34,7 +34,9 @@ func ext4(t *testing.T, dir string) {
 // states are those of all channels.
 func states(t *testing.T, dir, api string) (all []string) {
 	t.Helper()
-	var answer struct{ Channels []struct{ Name, State string } }
+	var answer struct {
+		Channels []struct{ Name, State string }
+	}
 	require.NoError(t, json.Unmarshal([]byte(call(t, dir, "channel", "list", "--api", api, "--json").out), &answer))
 	for _, c := range answer.Channels {
 		all = append(all, c.State)
