@@ -1,0 +1,67 @@
+package upload
+
+import (
+	"math/bits"
+	"time"
+)
+
+// window is how many uploads may be under way at once. It grows by one for each windowful that
+// went well, and shrinks by a part where the link or the store is the bottleneck: the store asks
+// to slow down, an attempt times out, or uploads take twice as long as ones of their size do when
+// the link is free. Where only the store's own delay limits, it stays at its most.
+type window struct {
+	most  float64
+	limit float64
+	base  [bases]time.Duration // of an upload of that size when the link is free
+	cut   int64                // Mono of the latest cut
+	cuts  uint64
+}
+
+// bases is how many sizes are told apart: powers of two from 32 KiB on.
+const (
+	bases     = 24
+	smallest  = 15 // 1 << 15 is 32 KiB
+	inflation = 2
+	// settle is how long a cut is left to show its effect.
+	settle = time.Second
+)
+
+func newWindow(most int) window { return window{most: float64(most), limit: float64(most)} }
+
+func (w *window) now() int { return max(1, int(w.limit)) }
+
+// went notes an upload that went well: its size, how long the store took, and when it ended.
+func (w *window) went(size int64, took time.Duration, now int64) {
+	base := &w.base[min(bases-1, max(0, bits.Len64(uint64(size))-smallest))] //nolint:gosec // a size
+	switch {
+	case *base == 0 || took < *base:
+		*base = took
+	default:
+		*base += (took - *base) / 256 // a link that has become slower for good is learnt
+	}
+	if took > inflation*(*base)+50*time.Millisecond {
+		w.shrink(0.8, max(settle, took), now)
+		return
+	}
+	w.limit = min(w.most, w.limit+1/w.limit)
+}
+
+// failed notes an attempt that failed for a reason that fewer at once may cure.
+func (w *window) failed(k Kind, now int64) {
+	switch k { //nolint:exhaustive // the others say nothing about the link
+	case Throttled, TimedOut:
+		w.shrink(0.5, settle, now)
+	case Unreachable, Broken:
+		w.shrink(0.7, settle, now)
+	}
+}
+
+// shrink cuts once for all the attempts that suffered from the same.
+func (w *window) shrink(factor float64, pause time.Duration, now int64) {
+	if w.cuts > 0 && now-w.cut < int64(pause) {
+		return
+	}
+	w.cut = now
+	w.cuts++
+	w.limit = max(1, w.limit*factor)
+}
