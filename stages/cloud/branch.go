@@ -24,7 +24,8 @@ type Branch struct {
 	align  aligner
 	open   *parcel
 	joined bool // the next package goes on from the last one
-	origin time.Duration
+	origin time.Duration // the DTS that is time 0
+	at     time.Duration // how far the times of packages have come
 	until  time.Duration // DTS up to which the run was packed
 	untilR uint32
 	packed bool // something of the run untilR was
@@ -96,7 +97,6 @@ func (b *Branch) follow(f hal.Frame) error {
 		return err
 	}
 	b.stream, b.run, b.movie = f.Stream, f.Stamp.Run, nil
-	b.origin = min(f.Stamp.DTS, 0)
 	b.align.reset(s, func(track int) bool { return s.Tracks[track].Codec != hal.CodecUnknown }, pack.Lead(s), b.ch.setSize(), b.ch.cfg.Package)
 	return nil
 }
@@ -206,8 +206,11 @@ func (b *Branch) begin(f hal.Frame) error {
 		f.Release()
 		return err
 	}
+	if !b.joined {
+		b.origin = f.Stamp.DTS - max(b.at, time.Duration(b.env.Clock.Wall(f.Stamp.Mono).UnixNano()))
+	}
 	b.open = newParcel(m, f, b.origin)
-	b.open.joined = b.joined
+	b.open.joined, b.open.full = b.joined, b.ch.serves(FullTime)
 	return b.add(f)
 }
 
@@ -223,7 +226,7 @@ func (b *Branch) cut(f hal.Frame) error {
 		return b.add(f)
 	}
 	next := newParcel(m, f, b.origin)
-	next.joined = before == b.head
+	next.joined, next.full = before == b.head, b.ch.serves(FullTime)
 	b.finish(next)
 	b.open = next
 	return b.add(f)
@@ -248,6 +251,7 @@ func (b *Branch) finish(next *parcel) {
 	}
 	head := digest(p.packer.Movie().Head())
 	p.end(next)
+	b.at = p.start + p.length() - b.origin
 	b.open = nil
 	b.joined = true
 	b.ch.made(p, head)

@@ -126,6 +126,12 @@ func (ch *Channel) closed() {
 	ch.cloud.locked(func() { ch.env, ch.running = pipeline.Env{}, false })
 }
 
+func (ch *Channel) serves(s Service) bool {
+	ch.cloud.mu.Lock()
+	defer ch.cloud.mu.Unlock()
+	return ch.on[s]
+}
+
 func (ch *Channel) wants() bool {
 	ch.cloud.mu.Lock()
 	defer ch.cloud.mu.Unlock()
@@ -195,17 +201,16 @@ func (ch *Channel) made(parcel *parcel, headHash string) {
 		ch: ch, from: parcel.mono, to: parcel.mono + int64(parcel.length()), body: parcel.body, size: int64(len(parcel.body)),
 		name: name{
 			folder: ch.hour.Folder, number: number, start: start, length: parcel.length(), continues: parcel.joined,
-			head: headHash, hash: digest(parcel.body),
+			full: parcel.full, head: headHash, hash: digest(parcel.body),
 		},
 	}
 	c.mu.Lock()
-	p.full = ch.on[FullTime]
 	event := ch.on[Event]
 	if folder != ch.hour.Folder {
 		c.closeHour(ch, folder)
 	}
 	ch.figures.Frames += uint64(parcel.frames) //nolint:gosec // a count
-	taken := p.full || c.claimed(p)
+	taken := c.claimed(p) || p.full
 	if event {
 		ch.remember(p)
 	}

@@ -9,8 +9,9 @@ import (
 	"github.com/millrace-video/millrace/stages/pack"
 )
 
-// parcel is the package that is being filled. Its times go on from the package before it, from
-// the first one since the stream began or changed.
+// parcel is the package that is being filled. Its times go on from the package before it; behind
+// a seam they are those of the wall clock, in s since 1970, unless that was set back: players
+// that do not care for seams find their way too.
 type parcel struct {
 	packer *pack.Packer
 	inter  bool
@@ -20,6 +21,7 @@ type parcel struct {
 	step   time.Duration // between the two latest
 	mono   int64         // of the first
 	joined bool          // to the package before it
+	full   bool          // the full-time service was on when it began
 	asked  bool          // for a key frame to end at
 	frames int           // of the lead
 	body   []byte
