@@ -23,7 +23,7 @@ type Branch struct {
 	run    uint32
 	align  aligner
 	open   *parcel
-	joined bool // the next package goes on from the last one
+	joined bool          // the next package goes on from the last one
 	origin time.Duration // the DTS that is time 0
 	at     time.Duration // how far the times of packages have come
 	until  time.Duration // DTS up to which the run was packed

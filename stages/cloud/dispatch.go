@@ -41,7 +41,7 @@ func (c *Cloud) dispatch() {
 		if c.fails >= suspicious && c.live+c.back > 0 {
 			break
 		}
-		begun := c.live < liveParallel && (c.beginLive(now) || c.beginList(now)) || c.back < c.cfg.Parallel && c.beginBacklog(now)
+		begun := c.live < liveParallel && c.beginLive(now) || c.back < c.cfg.Parallel && (c.beginList(now) || c.beginBacklog(now))
 		if !begun {
 			break
 		}
@@ -253,9 +253,9 @@ func (c *Cloud) landed(p *pkg, class Class, err error) {
 	ch.figures.Stored++
 	ch.figures.StoredBytes += uint64(p.size) //nolint:gosec // a size
 	if p.full {
-		c.enlist(ch.hourList(p.folder), p.name)
+		c.enlist(ch.hourList(p.folder), p.name, p.size)
 	}
-	c.leaves(p, func(w *window) { c.enlist(w.of.list, p.name) })
+	c.leaves(p, func(w *window) { c.enlist(w.of.list, p.name, p.size) })
 }
 
 // tried notes how an attempt ended. The caller holds mu.
@@ -281,11 +281,11 @@ func (c *Cloud) beginList(now int64) bool {
 	for _, ch := range c.channels {
 		for _, l := range ch.lists {
 			ready, due := l.ready(now, c.phase == exiting)
-			if due > 0 {
-				c.rouse(due)
-			}
-			if ready && c.flyList(l) {
+			switch {
+			case ready && c.flyList(l):
 				return true
+			case !ready && due > 0:
+				c.rouse(due)
 			}
 		}
 	}
@@ -300,7 +300,7 @@ func (c *Cloud) flyList(l *list) bool {
 		return err
 	}, func(err error) {
 		c.locked(func() {
-			c.live--
+			c.back--
 			c.tried(err)
 			c.wrote(l, waiters, err)
 		})
@@ -309,7 +309,7 @@ func (c *Cloud) flyList(l *list) bool {
 		return false
 	}
 	l.flying = true
-	c.live++
+	c.back++
 	return true
 }
 

@@ -60,7 +60,7 @@ func (b *bucket) read(ctx context.Context, c cloud.Class, key string, body *io.S
 	}
 	all := make([]byte, 0, body.Size())
 	from := io.NewSectionReader(body, 0, body.Size())
-	for piece := make([]byte, 16<<10); ; {
+	for piece := make([]byte, 1<<10); ; {
 		n, err := from.Read(piece)
 		if n > 0 && pace != nil {
 			pace(n)
@@ -246,6 +246,17 @@ func build(t *testing.T, b *bucket, cfg cloud.Config, channel cloud.ChannelConfi
 		require.Zero(t, s.arena.Stats().Held, "frames never released")
 	})
 	return s
+}
+
+// beside adds a channel, before Init.
+func (s *site) beside(name string, cfg cloud.ChannelConfig) *site {
+	s.t.Helper()
+	other := *s
+	var err error
+	other.ch, err = s.cloud.Channel(name, cfg)
+	require.NoError(s.t, err)
+	other.branch = other.ch.Branch()
+	return &other
 }
 
 // start makes a site whose branch is open.

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
+	"math"
 	"slices"
 	"time"
 )
@@ -24,14 +24,22 @@ type list struct {
 	closed  bool // none is added any more
 	dirty   bool
 	flying  bool
-	due     int64 // Mono
+	fresh   int64 // bytes of packages that it does not name yet
+	since   int64 // Mono from which it is dirty
+	due     int64 // Mono of the next attempt
 	tries   int
 	waiters []func(error)
 	done    func() // once it is complete
 }
 
-// between is the least time between two writings of a playlist that grows.
-const between = 10 * time.Second
+// A playlist that grows is written anew once what it does not name outweighs it, so that it takes
+// little of the link, or some time after.
+const (
+	outweighs = 20
+	lineBytes = 190 // of a package
+	between   = 10 * time.Second
+	longest   = 5 * time.Minute
+)
 
 // newList makes a playlist. The caller holds mu.
 func (c *Cloud) newList(ch *Channel, key string, event bool) *list {
@@ -84,26 +92,28 @@ func (c *Cloud) closeHour(ch *Channel, folder string) {
 }
 
 // enlist adds a package that is in the store. The caller holds mu.
-func (c *Cloud) enlist(l *list, n name) {
+func (c *Cloud) enlist(l *list, n name, size int64) {
 	if slices.ContainsFunc(l.entries, func(o name) bool { return o.number == n.number }) {
 		return
 	}
 	l.entries = append(l.entries, n)
+	l.fresh += size
 	if !l.dirty {
-		l.dirty = true
-		l.due = max(l.due, c.clock.Mono())
+		l.dirty, l.since = true, c.clock.Mono()
 	}
 }
 
 // ready says whether a playlist is to be written now; else when. The caller holds mu.
 func (l *list) ready(now int64, exiting bool) (bool, int64) {
+	at := l.due
 	switch {
 	case !l.dirty || l.flying:
 		return false, 0
-	case l.due <= now, exiting && l.tries == 0 && l.pending == 0:
-		return true, 0
+	case len(l.waiters) > 0, l.pending == 0 && (l.closed || exiting), l.fresh >= outweighs*lineBytes*int64(len(l.entries)):
+	default:
+		at = max(at, l.since+int64(longest))
 	}
-	return false, l.due
+	return at <= now, at
 }
 
 // write makes a playlist and stores it.
@@ -112,7 +122,7 @@ func (c *Cloud) write(ctx context.Context, l *list) (waiters []func(error), err 
 		return nil, err
 	}
 	c.mu.Lock()
-	l.dirty = false
+	l.dirty, l.fresh = false, 0
 	waiters, l.waiters = l.waiters, nil
 	entries := slices.Clone(l.entries)
 	c.mu.Unlock()
@@ -120,12 +130,11 @@ func (c *Cloud) write(ctx context.Context, l *list) (waiters []func(error), err 
 		return waiters, nil
 	}
 	text := render(entries)
-	class := FullTimeClass
+	class := BackfillClass
 	if l.event {
 		class = EventClass
 	}
-	err = c.cfg.Store.Replace(ctx, class, l.key, "application/vnd.apple.mpegurl", io.NewSectionReader(bytes.NewReader(text), 0, int64(len(text))))
-	return waiters, err
+	return waiters, c.cfg.Store.Replace(ctx, class, l.key, "application/vnd.apple.mpegurl", c.gate.body(bytes.NewReader(text), int64(len(text)), ctx.Done()))
 }
 
 // lookThrough finds what a run before has stored.
@@ -135,11 +144,12 @@ func (c *Cloud) lookThrough(ctx context.Context, l *list) error {
 	c.mu.Unlock()
 	for _, folder := range folders {
 		var found []name
-		err := c.cfg.Store.List(ctx, l.ch.root+mediaFolder+folder+"/", func(key string, _ int64) error {
+		var sizes []int64
+		err := c.cfg.Store.List(ctx, l.ch.root+mediaFolder+folder+"/", func(key string, size int64) error {
 			dir, base, ok := splitKey(key)
 			n, good := parseName(dir, base)
 			if ok && good && (l.only == nil && n.full || slices.Contains(l.only, key)) {
-				found = append(found, n)
+				found, sizes = append(found, n), append(sizes, size)
 			}
 			return nil
 		})
@@ -147,8 +157,8 @@ func (c *Cloud) lookThrough(ctx context.Context, l *list) error {
 			return fmt.Errorf("look for what is in the store: %w", err)
 		}
 		c.mu.Lock()
-		for _, n := range found {
-			c.enlist(l, n)
+		for i, n := range found {
+			c.enlist(l, n, sizes[i])
 		}
 		l.folders = slices.DeleteFunc(l.folders, func(f string) bool { return f == folder })
 		c.mu.Unlock()
@@ -161,7 +171,7 @@ func (c *Cloud) wrote(l *list, waiters []func(error), err error) {
 	l.flying = false
 	now := c.clock.Mono()
 	if err != nil {
-		l.dirty, l.waiters = true, append(waiters, l.waiters...)
+		l.dirty, l.waiters, l.fresh = true, append(waiters, l.waiters...), math.MaxInt32
 		l.due = now + int64(c.backoff(l.tries))
 		l.tries++
 		return
@@ -169,7 +179,7 @@ func (c *Cloud) wrote(l *list, waiters []func(error), err error) {
 	l.tries = 0
 	l.due = now + int64(between)
 	if len(l.waiters) > 0 || l.closed && l.pending == 0 {
-		l.due = now
+		l.due = 0
 	}
 	for _, w := range waiters {
 		c.after = append(c.after, func() { w(nil) })

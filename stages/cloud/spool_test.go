@@ -71,7 +71,7 @@ func TestSpoolLimit(t *testing.T) {
 		now := s.clock.Mono()
 		s.tell(cloud.Window{Event: 1, Part: 1, From: now, To: now + int64(8*time.Second), Over: true}, func(error) {})
 		for range 41 {
-			s.second(50_000) // 200 KB a package
+			s.second(50_000)        // 200 KB a package
 			time.Sleep(time.Second) //nolint:forbidigo // of the bubble
 		}
 		require.Len(t, files(t, dir), 4)

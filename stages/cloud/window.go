@@ -132,7 +132,7 @@ func (c *Cloud) give(p *pkg, w *window) {
 	w.count++
 	switch p.stage {
 	case stored:
-		c.enlist(f.list, p.name)
+		c.enlist(f.list, p.name, p.size)
 	case lost:
 		w.lost++
 	case kept, waiting, flying:
