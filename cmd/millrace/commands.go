@@ -46,6 +46,7 @@ type commands struct {
 	Recording recordingCommand `cmd:"" help:"Start or stop the recording of a channel of a running millrace; the channel goes on."`
 	Disk      diskCommand      `cmd:"" help:"Tell what recordings take, what may stay, and what would go next and why."`
 	Catalog   catalogCommand   `cmd:"" help:"Look at the catalog of what was recorded, or make it anew."`
+	Bench     benchCommand     `cmd:"" help:"Measure what this machine does."`
 	Version   versionCommand   `cmd:"" help:"Tell what this program is."`
 }
 

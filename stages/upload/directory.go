@@ -76,7 +76,7 @@ func (d *Directory) Replace(ctx context.Context, key, _ string, body *io.Section
 
 // store writes a whole file beside all others and gives it its place.
 func (d *Directory) store(ctx context.Context, key string, body *io.SectionReader, place func(temp string) error) (err error) {
-	if err := CheckKey(key); err != nil {
+	if err = CheckKey(key); err != nil {
 		return &Error{Kind: Invalid, Where: d.path, Err: err}
 	}
 	temp := partial + rand.Text()

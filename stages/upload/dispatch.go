@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/millrace-video/millrace/pool"
@@ -70,26 +69,22 @@ func (u *Uploader) room(c Class) bool {
 
 // fly starts an attempt, or returns false where no worker is free. The caller holds mu.
 func (u *Uploader) fly(it *item) bool {
-	ctx, cancel := context.WithCancelCause(WithClass(context.Background(), it.Class))
-	var governed atomic.Int64
+	try := u.begin(it.Object)
 	began := u.cfg.Clock.Mono()
-	url, o := "", it.Object
-	err := u.workers.Go(func() error {
-		err := u.store.Put(withWait(ctx, &governed), o.Key, o.ContentType, o.Body)
-		if err == nil {
-			url, err = u.store.Presign(ctx, o.Key, 0)
-		}
+	url := ""
+	err := u.workers.Go(func() (err error) {
+		url, err = try.put()
 		return err
 	}, func(err error) {
-		cancel(nil)
-		u.landed(it, url, err, time.Duration(u.cfg.Clock.Mono()-began)-governedTime(&governed))
+		try.cancel(nil)
+		u.landed(it, url, err, time.Duration(u.cfg.Clock.Mono()-began)-governedTime(try.governed))
 	})
 	if err != nil {
-		cancel(nil)
+		try.cancel(nil)
 		return false
 	}
 	u.ready[it.Class].remove(it)
-	it.cancel = func() { cancel(ErrLeft) }
+	it.cancel = func() { try.cancel(ErrLeft) }
 	it.stage = running
 	it.result.Attempts++
 	if it.result.Attempts > 1 {
@@ -113,19 +108,19 @@ func (u *Uploader) landed(it *item, url string, err error, took time.Duration) {
 		u.dispatch()
 		return
 	}
-	switch {
-	case err == nil:
+	if err == nil {
 		u.counters.Cause = ""
 		u.window.went(it.Body.Size(), took, now)
 		it.result.URL = url
 		u.finish(it, nil)
-	default:
-		u.counters.Cause = err.Error()
-		u.window.failed(KindOf(err), now)
-		if u.final(it, err) {
-			u.finish(it, err)
-			break
-		}
+		u.dispatch()
+		return
+	}
+	u.counters.Cause = err.Error()
+	u.window.failed(KindOf(err), now)
+	if u.final(it, err) {
+		u.finish(it, err)
+	} else {
 		it.group.state.Running--
 		it.group.state.Retrying++
 		it.stage = retrying
@@ -280,7 +275,7 @@ func (e *LeftError) Error() string {
 }
 
 // Is makes it an ErrLeft.
-func (e *LeftError) Is(target error) bool { return target == ErrLeft } //nolint:errorlint // this is Is
+func (e *LeftError) Is(target error) bool { return target == ErrLeft }
 
 // axeTime is how long an attempt that was cancelled may take to end.
 const axeTime = 500 * time.Millisecond

@@ -111,7 +111,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // Is makes errors.Is tell the decisions ErrBlocked and ErrRefused.
 func (e *Error) Is(target error) bool {
 	d := e.Kind.meaning().decision
-	return target == ErrBlocked && d == blocked || target == ErrRefused && d == refused //nolint:errorlint // this is Is
+	return target == ErrBlocked && d == blocked || target == ErrRefused && d == refused
 }
 
 // Permanent says that the same attempt, made again at once, would fail alike (U2). It is a

@@ -59,7 +59,7 @@ func CheckKey(key string) error {
 	for name := range strings.SplitSeq(key, "/") {
 		switch {
 		case name == "" || name == "." || name == "..":
-			return fmt.Errorf("the key %q: names between single slashes, none of them . or ..", key)
+			return fmt.Errorf("the key %q: it must be names between single slashes, none of them a dot or two", key)
 		case len(name) > maxName:
 			return fmt.Errorf("the key %q has a name of more than %d bytes", key, maxName)
 		}

@@ -84,6 +84,7 @@ type Uploader struct {
 	store   Store
 	cfg     Config
 	workers *pool.Workers
+	begin   func(o Object) attempt
 
 	mu       sync.Mutex
 	seq      uint64
@@ -114,7 +115,7 @@ func NewUploader(store Store, p *pool.Pool, cfg Config) (*Uploader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("uploader: %w", err)
 	}
-	u := &Uploader{store: store, cfg: cfg, workers: workers, window: newWindow(cfg.Parallel), flights: map[*item]struct{}{}, emptied: make(chan struct{})}
+	u := &Uploader{store: store, cfg: cfg, workers: workers, window: newWindow(cfg.Parallel), flights: map[*item]struct{}{}, emptied: make(chan struct{}), begin: attempts(store)}
 	u.late.byDue = true
 	if cfg.Uplink != nil {
 		cfg.Uplink.watch(u.wake)
@@ -137,9 +138,9 @@ func (u *Uploader) Warm(ctx context.Context, n int) {
 	ctx = context.WithoutCancel(ctx)
 	for range min(n, u.cfg.Parallel) {
 		err := u.workers.Go(func() error {
-			ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+			limited, cancel := context.WithTimeout(ctx, 10*time.Second)
 			defer cancel()
-			return w.Warm(ctx)
+			return w.Warm(limited)
 		}, func(error) { u.wake() })
 		if err != nil {
 			return // all are busy: they are warm

@@ -19,6 +19,8 @@ type Watched struct {
 
 	mu     sync.Mutex
 	health Health
+	told   bool      // its trouble
+	fine   time.Time // of the latest success
 }
 
 // Health is how a store is.
@@ -43,35 +45,70 @@ func (w *Watched) Health() Health {
 	return w.health
 }
 
+// patience is how long what may pass by itself must last before it is told.
+const patience = 10 * time.Second
+
 // note takes an answer into account and returns it. What concerns one object alone says nothing
 // about the store.
 func (w *Watched) note(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return err
-	}
-	state, cause := "ok", ""
-	if err != nil {
-		k := KindOf(err)
-		if k.meaning().decision == refused {
-			return err
-		}
-		state, cause = k.String(), err.Error()
-	}
-	w.mu.Lock()
-	before := w.health
-	if before.State == state {
-		w.mu.Unlock()
-		return err
-	}
-	w.health = Health{state, cause, w.clock.Now()}
-	w.mu.Unlock()
-	switch {
-	case err != nil:
-		w.log.Error("the store cannot be used", "kind", state, "cause", cause)
-	case before.State != "unknown":
-		w.log.Info("the store works again", "was", before.State, "for", w.clock.Now().Sub(before.Since).Round(time.Second))
+	if ctx.Err() == nil {
+		w.tell(w.judge(err), err)
 	}
 	return err
+}
+
+// verdict is what an answer says about the store.
+type verdict uint8
+
+const (
+	nothing verdict = iota
+	recovered
+	troubled
+)
+
+// judge decides whether there is something to tell.
+func (w *Watched) judge(err error) verdict {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.clock.Now()
+	k := KindOf(err)
+	d := k.meaning().decision
+	switch {
+	case err == nil:
+		w.fine = now
+		was := w.told
+		w.told = false
+		if w.health.State != "ok" {
+			w.health = Health{State: "ok", Since: now}
+		}
+		if was {
+			return recovered
+		}
+		return nothing
+	case d == refused, w.told && (w.health.State == k.String() || d == again):
+		return nothing
+	}
+	if w.fine.IsZero() {
+		w.fine = now
+	}
+	if w.health.State != k.String() {
+		w.health = Health{k.String(), err.Error(), now}
+	}
+	if d == again && now.Sub(w.fine) < patience {
+		return nothing
+	}
+	w.told = true
+	return troubled
+}
+
+func (w *Watched) tell(v verdict, err error) {
+	switch v {
+	case nothing:
+	case recovered:
+		w.log.Info("the store works again")
+	case troubled:
+		w.log.Error("the store cannot be used", "kind", KindOf(err).String(), "cause", err.Error())
+	}
 }
 
 // Put implements Store.
@@ -90,10 +127,10 @@ func (w *Watched) Exists(ctx context.Context, key string) (size int64, found boo
 	return size, found, w.note(ctx, err)
 }
 
-// Warm implements Warmer.
+// Warm implements Warmer. What it finds is not told: it asks too little.
 func (w *Watched) Warm(ctx context.Context) error {
 	if warm, ok := w.Store.(Warmer); ok {
-		return w.note(ctx, warm.Warm(ctx))
+		return warm.Warm(ctx)
 	}
 	return nil
 }

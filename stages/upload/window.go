@@ -22,6 +22,7 @@ const (
 	bases     = 24
 	smallest  = 15 // 1 << 15 is 32 KiB
 	inflation = 2
+	few       = 4
 	// settle is how long a cut is left to show its effect.
 	settle = time.Second
 )
@@ -36,11 +37,12 @@ func (w *window) went(size int64, took time.Duration, now int64) {
 	switch {
 	case *base == 0 || took < *base:
 		*base = took
-	default:
-		*base += (took - *base) / 256 // a link that has become slower for good is learnt
+	case w.limit <= few: // it is not we who make it slow: a link that has become slower is learnt
+		*base += (took - *base) / 16
 	}
 	if took > inflation*(*base)+50*time.Millisecond {
-		w.shrink(0.8, max(settle, took), now)
+		fitting := inflation * float64(*base) / float64(took)
+		w.shrink(min(0.9, max(0.5, fitting)), max(settle, took), now)
 		return
 	}
 	w.limit = min(w.most, w.limit+1/w.limit)

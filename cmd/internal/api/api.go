@@ -37,6 +37,8 @@ type Config struct {
 	Engine     Engine
 	Recordings Recordings   // nil: no channel records
 	Logger     *slog.Logger // default: silent
+	// Uploads is what leaves the machine; nil: nothing does.
+	Uploads Uploads
 	// ExitTimeout is how long an exit command may take. Default 10 s.
 	ExitTimeout time.Duration
 	// Storage is what was recorded. Default: nobody knows, and requests for it are refused.
@@ -137,6 +139,8 @@ func (h *handler) routes() []route {
 		{http.MethodPost, "/v1/channels/{name}/recording/stop", h.recording(false)},
 		{http.MethodGet, "/v1/channels/{name}/timeline", h.timeline},
 		{http.MethodGet, "/v1/disk", h.disk},
+		{http.MethodGet, "/v1/channels/{name}/frames", h.frames},
+		{http.MethodGet, "/v1/uploads", h.uploads},
 		{http.MethodGet, "/v1/openapi.yaml", h.description},
 	}
 }

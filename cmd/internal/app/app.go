@@ -31,6 +31,7 @@ type App struct {
 	live      *rtsp.Server // nil where the configuration says so
 	recorders *recorders
 	storage   *storage
+	uploads   *uploads // nil where nothing goes up
 }
 
 // New returns an appliance as the configuration says. Nothing runs before Run.
@@ -61,11 +62,12 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 		return errors.Join(err, listener.Close(), threads.Close(time.Second))
 	}
 	a.recorders = newRecorders(a.storage, a.storage, a.clock, a.log)
-	server := api.NewServer(api.Config{
-		Engine: a.eng, Logger: a.log, ExitTimeout: a.cfg.Engine.ExitTimeout, Scrub: a.cfg.Scrub, Recordings: a.recorders, Storage: a.storage,
-	})
-	if err = workers.Go(func() error { return a.serve(server, listener) }, nil); err != nil {
+	if err = a.startUploads(); err != nil { //nolint:contextcheck // uploads live until their exit
 		return errors.Join(err, a.storage.end(), listener.Close(), threads.Close(time.Second))
+	}
+	server := api.NewServer(a.apiConfig())
+	if err = workers.Go(func() error { return a.serve(server, listener) }, nil); err != nil {
+		return errors.Join(err, listener.Close(), a.leave(context.WithoutCancel(ctx)), threads.Close(time.Second))
 	}
 	defer func() {
 		err = errors.Join(err, shutDown(context.WithoutCancel(ctx), server), threads.Close(time.Second))
@@ -107,6 +109,28 @@ func (a *App) leave(ctx context.Context) error {
 		live, cancel := context.WithTimeoutCause(ctx, liveTimeout, fmt.Errorf("the RTSP server took longer than %s", liveTimeout))
 		defer cancel()
 		err = errors.Join(err, a.live.Close(live))
+	}
+	if a.uploads != nil {
+		err = errors.Join(err, a.uploads.exit(ctx))
+	}
+	return err
+}
+
+// apiConfig is the API's settings.
+func (a *App) apiConfig() api.Config {
+	c := api.Config{
+		Engine: a.eng, Logger: a.log, ExitTimeout: a.cfg.Engine.ExitTimeout, Scrub: a.cfg.Scrub, Recordings: a.recorders, Storage: a.storage,
+	}
+	if a.uploads != nil {
+		c.Uploads = a.uploads
+	}
+	return c
+}
+
+// startUploads opens the store where anything goes there.
+func (a *App) startUploads() (err error) {
+	if wantsUploads(&a.cfg) {
+		a.uploads, err = openUploads(&a.cfg, a.log)
 	}
 	return err
 }

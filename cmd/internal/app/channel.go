@@ -31,6 +31,9 @@ func (a *App) define(ctx context.Context, ch config.Channel) *pipeline.Definitio
 		limit.Frames, limit.Bytes, limit.Full = ch.Live.Frames, int(ch.Live.Bytes), ch.Live.Full
 		def.Branch(LiveBranch, limit, a.live.Mount(ch.Name))
 	}
+	if a.uploads != nil {
+		a.uploads.branch(def, a.reg, ch, a.cfg.Data)
+	}
 	return def
 }
 

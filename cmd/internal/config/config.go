@@ -18,6 +18,8 @@ type Config struct {
 	RTSP   RTSP
 	Engine Engine
 	Disk   Disk
+	Store  Store
+	Uplink Uplink
 
 	// Channels are the cameras. A file names at least one.
 	Channels []Channel
@@ -66,6 +68,7 @@ type Channel struct {
 	Encode       Encode
 	Record       Record
 	Live         Live
+	Frames       Frames
 }
 
 // Source is one place a channel's frames can come from.
@@ -134,6 +137,7 @@ func Default() Config {
 		Engine: Engine{
 			Workers: 65536, Replay: 2 << 20, InitTimeout: 10 * time.Second, ExitTimeout: 10 * time.Second,
 		},
+		Store: Store{Kind: "directory", Parallel: 64, Retries: 30, Memory: 64 << 20},
 	}
 }
 
@@ -144,7 +148,8 @@ func DefaultChannel(name string, sources ...Source) Channel {
 		Encode: Encode{Parallel: 1},
 		Record: Record{Enabled: true, SegmentDuration: 10 * time.Minute, SegmentBytes: 1_000_000_000, FragmentDuration: time.Second, Ring: 64 << 20, Growth: pipeline.Growth{Start: 1 << 20},
 			Sync: 5 * time.Second, Merge: "remove", MergeBytes: 4_000_000_000, Resume: time.Minute, KeepEvents: 30 * day},
-		Live: Live{Enabled: true, Frames: 2048, Bytes: 8 << 20, Full: pipeline.DropUntilKey},
+		Live:   Live{Enabled: true, Frames: 2048, Bytes: 8 << 20, Full: pipeline.DropUntilKey},
+		Frames: Frames{Every: 1, Group: 50, Quality: 80},
 	}
 }
 

@@ -209,6 +209,9 @@ func FuzzParse(f *testing.F) {
 	for _, tc := range broken() {
 		f.Add([]byte(tc.text))
 	}
+	for _, tc := range brokenUploads() {
+		f.Add([]byte(tc.text))
+	}
 	f.Add([]byte("channels:\n  - name: a\n    source: rtsp://u:${GATE_PASSWORD}@h/p\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		cfg, err := config.Parse("m.yml", text, env())

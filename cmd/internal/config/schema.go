@@ -41,6 +41,8 @@ func (d *decoder) root(n *node, c *Config) {
 				entry{"min_free", d.size(&c.Disk.MinFree, 1_000_000, 1_000_000_000_000_000)},
 			)
 		}},
+		{"store", d.store(&c.Store)},
+		{"uplink", d.uplink(&c.Uplink)},
 		{"defaults", func(n *node, _ string) { defaults = n }},
 		{"channels", func(n *node, _ string) { channels = n }},
 	}...)
@@ -168,6 +170,7 @@ func (d *decoder) common(ch *Channel) []entry {
 		{"encode", d.encode(&ch.Encode)},
 		{"record", d.record(&ch.Record)},
 		{"live", d.live(&ch.Live)},
+		{"frames", d.frames(&ch.Frames)},
 		{"pause", func(n *node, path string) {
 			what := ""
 			d.oneOf(&what, "keep", "close")(n, path)

@@ -133,7 +133,7 @@ func (p *provider) RetrieveWithCredContext(cc *credentials.CredContext) (credent
 	return v, &credentialsError{p.explain(err)}
 }
 
-func (p *provider) make() credentials.Provider {
+func (p *provider) make() credentials.Provider { //nolint:ireturn // there are four
 	switch p.cfg.from() {
 	case Keys:
 		return &credentials.Static{Value: credentials.Value{

@@ -2,8 +2,6 @@ package s3
 
 import (
 	"context"
-	"crypto/md5"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -38,15 +36,15 @@ func (s *Store) sendParts(ctx context.Context, p parcel) error {
 	var parts []minio.CompletePart
 	for at, n := int64(0), 1; at < p.body.Size(); at, n = at+size, n+1 {
 		part := io.NewSectionReader(p.body, at, min(size, p.body.Size()-at))
-		tag, err := s.sendPart(ctx, p.key, id, n, part, there[n])
-		if err != nil {
-			return fmt.Errorf("part %d: %w", n, err)
+		tag, failed := s.sendPart(ctx, p.key, id, n, part, there[n])
+		if failed != nil {
+			return fmt.Errorf("part %d: %w", n, failed)
 		}
 		parts = append(parts, minio.CompletePart{PartNumber: n, ETag: tag})
 	}
 	_, err = s.core.CompleteMultipartUpload(ctx, s.cfg.Bucket, p.key, id, parts, p.opts)
 	if gone(err) { // the answer to an earlier attempt may have been lost
-		return errors.Join(s.compare(ctx, p))
+		return s.compare(ctx, p)
 	}
 	if taken(err) {
 		return errors.Join(err, s.core.AbortMultipartUpload(ctx, s.cfg.Bucket, p.key, id))
@@ -62,22 +60,14 @@ func gone(err error) bool {
 
 // sendPart uploads one part, unless the service has it.
 func (s *Store) sendPart(ctx context.Context, key, id string, n int, part *io.SectionReader, there minio.ObjectPart) (string, error) {
-	sum, hash := md5.New(), sha256.New() //nolint:gosec // what S3's Content-MD5 and ETag are
-	var w io.Writer = sum
-	if !s.secure {
-		w = io.MultiWriter(sum, hash)
-	}
-	if _, err := io.Copy(w, whole(part)); err != nil {
+	digest, err := sum(part)
+	if err != nil {
 		return "", err
 	}
-	digest := sum.Sum(nil)
-	if there.Size == part.Size() && strings.Trim(there.ETag, `"`) == hex.EncodeToString(digest) {
+	if there.Size == part.Size() && strings.Trim(there.ETag, `"`) == hex.EncodeToString(digest[:]) {
 		return there.ETag, nil
 	}
-	opts := minio.PutObjectPartOptions{Md5Base64: base64.StdEncoding.EncodeToString(digest), DisableContentSha256: true}
-	if !s.secure {
-		opts.Sha256Hex = hex.EncodeToString(hash.Sum(nil))
-	}
+	opts := minio.PutObjectPartOptions{Md5Base64: base64.StdEncoding.EncodeToString(digest[:]), DisableContentSha256: true}
 	g := &gate{body: whole(part)}
 	defer g.shut()
 	done, err := s.core.PutObjectPart(ctx, s.cfg.Bucket, key, id, n, g, part.Size(), opts)

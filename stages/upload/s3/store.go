@@ -7,7 +7,6 @@ package s3
 import (
 	"context"
 	"crypto/md5"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -37,7 +36,6 @@ type Store struct {
 	core   minio.Core
 	who    *provider
 	creds  *credentials.Credentials
-	secure bool
 	idle   func()
 
 	unconditional atomic.Bool // the service knows no If-None-Match
@@ -55,7 +53,7 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, where: "s3://" + cfg.Bucket + " at " + end.Host, secure: end.Scheme == "https"}
+	s := &Store{cfg: cfg, where: "s3://" + cfg.Bucket + " at " + end.Host}
 	s.who = &provider{cfg: cfg.Credentials}
 	s.creds = credentials.New(s.who)
 	transport := newTransport(cfg)
@@ -73,7 +71,7 @@ func Open(cfg Config) (*Store, error) {
 	case Auto:
 	}
 	s.client, err = minio.New(end.Host, &minio.Options{
-		Creds: s.creds, Secure: s.secure, Region: cfg.Region, BucketLookup: lookup, MaxRetries: 1,
+		Creds: s.creds, Secure: end.Scheme == "https", Region: cfg.Region, BucketLookup: lookup, MaxRetries: 1,
 		Transport: watchdog{trips, cfg.Timeout},
 	})
 	if err != nil {
@@ -118,7 +116,6 @@ type parcel struct {
 	key  string // with the prefix
 	body *io.SectionReader
 	sum  [md5.Size]byte // of all of it
-	hash string         // SHA-256 in hex, where the request is signed over the body; else ""
 	opts minio.PutObjectOptions
 }
 
@@ -127,12 +124,12 @@ func (s *Store) store(ctx context.Context, key, contentType string, body *io.Sec
 		return &upload.Error{Kind: upload.Invalid, Where: s.where, Err: err}
 	}
 	p := parcel{key: s.cfg.Prefix + key, body: body}
-	if err := p.measure(s.secure); err != nil {
+	if err := p.measure(); err != nil {
 		return &upload.Error{Kind: upload.Invalid, Where: s.where, Key: key, Err: err}
 	}
 	p.opts = minio.PutObjectOptions{
 		ContentType: contentType, UserMetadata: map[string]string{sumKey: hex.EncodeToString(p.sum[:])},
-		DisableContentSha256: true, // what measure found is used where the body is signed
+		DisableContentSha256: true, // the signature has the MD5 in it
 	}
 	if once {
 		if done, err := s.condition(ctx, &p); done || err != nil {
@@ -190,22 +187,21 @@ func (s *Store) compare(ctx context.Context, p parcel) error {
 	return &upload.Error{Kind: upload.Conflict, Where: s.where, Key: p.key}
 }
 
-// measure reads the body once for its sums.
-func (p *parcel) measure(secure bool) error {
-	sum, hash := md5.New(), sha256.New() //nolint:gosec // what S3's Content-MD5 and ETag are
-	var w io.Writer = sum
-	if !secure {
-		w = io.MultiWriter(sum, hash)
-	}
-	n, err := io.Copy(w, whole(p.body))
-	if err == nil && n != p.body.Size() {
-		err = fmt.Errorf("the object has %d bytes where %d were promised", n, p.body.Size())
-	}
-	copy(p.sum[:], sum.Sum(nil))
-	if !secure {
-		p.hash = hex.EncodeToString(hash.Sum(nil))
-	}
+// measure reads the body once for its sum.
+func (p *parcel) measure() (err error) {
+	p.sum, err = sum(p.body)
 	return err
+}
+
+// sum is the MD5 of a body: what Content-MD5 and mostly the ETag are. SHA-256 beside it would
+// cost twice as much.
+func sum(body *io.SectionReader) (digest [md5.Size]byte, err error) {
+	h := md5.New() //nolint:gosec // S3's own
+	n, err := io.Copy(h, whole(body))
+	if err == nil && n != body.Size() {
+		err = fmt.Errorf("the object has %d bytes where %d were promised", n, body.Size())
+	}
+	return [md5.Size]byte(h.Sum(nil)), err
 }
 
 // whole is a body from its beginning.
@@ -220,7 +216,7 @@ func (s *Store) send(ctx context.Context, p parcel) error {
 	}
 	g := &gate{body: whole(p.body)}
 	defer g.shut()
-	_, err := s.core.PutObject(ctx, s.cfg.Bucket, p.key, g, p.body.Size(), base64.StdEncoding.EncodeToString(p.sum[:]), p.hash, p.opts)
+	_, err := s.core.PutObject(ctx, s.cfg.Bucket, p.key, g, p.body.Size(), base64.StdEncoding.EncodeToString(p.sum[:]), "", p.opts)
 	return err
 }
 
@@ -233,11 +229,20 @@ func (s *Store) Exists(ctx context.Context, key string) (size int64, found bool,
 	if err = s.wrong(ctx, key, err); err == nil {
 		return info.Size, true, nil
 	}
-	if upload.KindOf(err) == upload.Missing {
+	switch upload.KindOf(err) { //nolint:exhaustive // the others are clear
+	case upload.Missing:
 		return 0, false, nil
+	case upload.Forbidden, upload.Failed: // the answer to a HEAD has no body: a list says more
+		listed := s.List(ctx, key, func(string, int64) error { return errListed })
+		if listed != nil && !errors.Is(listed, errListed) {
+			err = listed
+		}
 	}
 	return 0, false, err
 }
+
+// errListed ends a list of which one entry is enough.
+var errListed = errors.New("there is one")
 
 // List implements upload.Store.
 func (s *Store) List(ctx context.Context, prefix string, each func(key string, size int64) error) error {

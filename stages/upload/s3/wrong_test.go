@@ -62,36 +62,56 @@ func TestWhatIsWrongIsSaidAndPutRight(t *testing.T) {
 		says       string
 		break1, ok func(t *testing.T, w *world)
 	}{
-		{"wrong secret", upload.Credentials, "the credentials are wrong (SignatureDoesNotMatch",
+		{
+			"wrong secret", upload.Credentials, "the credentials are wrong (SignatureDoesNotMatch",
 			func(t *testing.T, w *world) { credentialsFile(t, w.file, s3test.Access, "wrong-"+s3test.Secret) },
-			func(t *testing.T, w *world) { credentialsFile(t, w.file, s3test.Access, s3test.Secret) }},
-		{"unknown user", upload.Credentials, "the credentials are wrong (XAdminUserNotFound",
+			func(t *testing.T, w *world) { credentialsFile(t, w.file, s3test.Access, s3test.Secret) },
+		},
+		{
+			"unknown user", upload.Credentials, "the credentials are wrong (XAdminUserNotFound",
 			func(t *testing.T, w *world) { credentialsFile(t, w.file, "nobody", s3test.Secret) },
-			func(t *testing.T, w *world) { credentialsFile(t, w.file, s3test.Access, s3test.Secret) }},
-		{"no file of credentials", upload.Credentials, "the file of the credentials cannot be read",
+			func(t *testing.T, w *world) { credentialsFile(t, w.file, s3test.Access, s3test.Secret) },
+		},
+		{
+			"no file of credentials", upload.Credentials, "the file of the credentials cannot be read",
 			func(t *testing.T, w *world) { require.NoError(t, os.Remove(w.file)) },
-			func(t *testing.T, w *world) { credentialsFile(t, w.file, s3test.Access, s3test.Secret) }},
-		{"no credentials in the file", upload.Credentials, `has no credentials for the profile "default"`,
+			func(t *testing.T, w *world) { credentialsFile(t, w.file, s3test.Access, s3test.Secret) },
+		},
+		{
+			"no credentials in the file", upload.Credentials, `has no credentials for the profile "default"`,
 			func(t *testing.T, w *world) { require.NoError(t, os.WriteFile(w.file, []byte(s3test.Secret), 0o600)) },
-			func(t *testing.T, w *world) { credentialsFile(t, w.file, s3test.Access, s3test.Secret) }},
-		{"expired credentials", upload.Expired, "the credentials have expired (ExpiredToken",
+			func(t *testing.T, w *world) { credentialsFile(t, w.file, s3test.Access, s3test.Secret) },
+		},
+		{
+			"expired credentials", upload.Expired, "the credentials have expired (ExpiredToken",
 			func(_ *testing.T, w *world) { w.proxy.Fault(answering(http.StatusBadRequest, "ExpiredToken")) },
-			func(_ *testing.T, w *world) { w.proxy.Fault(nil) }},
-		{"no bucket", upload.NoBucket, "there is no such bucket (NoSuchBucket",
+			func(_ *testing.T, w *world) { w.proxy.Fault(nil) },
+		},
+		{
+			"no bucket", upload.NoBucket, "there is no such bucket (NoSuchBucket",
 			func(t *testing.T, w *world) { require.NoError(t, os.Rename(w.gateway.Folder, w.gateway.Folder+"2")) },
-			func(t *testing.T, w *world) { require.NoError(t, os.Rename(w.gateway.Folder+"2", w.gateway.Folder)) }},
-		{"authority unknown", upload.Untrusted, "certificate is not trusted",
+			func(t *testing.T, w *world) { require.NoError(t, os.Rename(w.gateway.Folder+"2", w.gateway.Folder)) },
+		},
+		{
+			"authority unknown", upload.Untrusted, "certificate is not trusted",
 			func(t *testing.T, w *world) { writeAuthority(t, w.ca, other(t)) },
-			func(t *testing.T, w *world) { writeAuthority(t, w.ca, w.tls) }},
-		{"no file of authorities", upload.Untrusted, "the file of authorities cannot be read",
+			func(t *testing.T, w *world) { writeAuthority(t, w.ca, w.tls) },
+		},
+		{
+			"no file of authorities", upload.Untrusted, "the file of authorities cannot be read",
 			func(t *testing.T, w *world) { require.NoError(t, os.Remove(w.ca)) },
-			func(t *testing.T, w *world) { writeAuthority(t, w.ca, w.tls) }},
-		{"clock off by an hour", upload.Clock, "this machine's clock and the store's differ too much (RequestTimeTooSkewed",
+			func(t *testing.T, w *world) { writeAuthority(t, w.ca, w.tls) },
+		},
+		{
+			"clock off by an hour", upload.Clock, "this machine's clock and the store's differ too much (RequestTimeTooSkewed",
 			func(_ *testing.T, w *world) { w.proxy.Fault(hourAgo) },
-			func(_ *testing.T, w *world) { w.proxy.Fault(nil) }},
-		{"not allowed", upload.Forbidden, "the credentials do not allow this (AccessDenied",
+			func(_ *testing.T, w *world) { w.proxy.Fault(nil) },
+		},
+		{
+			"not allowed", upload.Forbidden, "the credentials do not allow this (AccessDenied",
 			func(_ *testing.T, w *world) { w.proxy.Fault(answering(http.StatusForbidden, "AccessDenied")) },
-			func(_ *testing.T, w *world) { w.proxy.Fault(nil) }},
+			func(_ *testing.T, w *world) { w.proxy.Fault(nil) },
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorld(t)
