@@ -32,6 +32,7 @@ type App struct {
 	recorders *recorders
 	storage   *storage
 	uploads   *uploads // nil where nothing goes up
+	clouds    *clouds  // nil where no channel's stream does
 }
 
 // New returns an appliance as the configuration says. Nothing runs before Run.
@@ -63,7 +64,7 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 	}
 	a.recorders = newRecorders(a.storage, a.storage, a.clock, a.log)
 	if err = a.startUploads(); err != nil { //nolint:contextcheck // uploads live until their exit
-		return errors.Join(err, a.storage.end(), listener.Close(), threads.Close(time.Second))
+		return errors.Join(err, listener.Close(), a.leave(context.WithoutCancel(ctx)), threads.Close(time.Second))
 	}
 	server := api.NewServer(a.apiConfig())
 	if err = workers.Go(func() error { return a.serve(server, listener) }, nil); err != nil {
@@ -110,6 +111,9 @@ func (a *App) leave(ctx context.Context) error {
 		defer cancel()
 		err = errors.Join(err, a.live.Close(live))
 	}
+	if a.clouds != nil {
+		err = errors.Join(err, a.clouds.exit(ctx))
+	}
 	if a.uploads != nil {
 		err = errors.Join(err, a.uploads.exit(ctx))
 	}
@@ -124,14 +128,21 @@ func (a *App) apiConfig() api.Config {
 	if a.uploads != nil {
 		c.Uploads = a.uploads
 	}
+	if a.clouds != nil {
+		c.Clouds = a.clouds
+	}
 	return c
 }
 
 // startUploads opens the store where anything goes there.
 func (a *App) startUploads() (err error) {
-	if wantsUploads(&a.cfg) {
-		a.uploads, err = openUploads(&a.cfg, a.log)
+	if !wantsUploads(&a.cfg) {
+		return nil
 	}
+	if a.uploads, err = openUploads(&a.cfg, a.log); err != nil {
+		return err
+	}
+	a.clouds, err = openClouds(&a.cfg, a.uploads, a.clock, a.log)
 	return err
 }
 

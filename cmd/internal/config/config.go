@@ -20,6 +20,7 @@ type Config struct {
 	Disk   Disk
 	Store  Store
 	Uplink Uplink
+	Spool  Spool
 
 	// Channels are the cameras. A file names at least one.
 	Channels []Channel
@@ -69,6 +70,7 @@ type Channel struct {
 	Record       Record
 	Live         Live
 	Frames       Frames
+	Cloud        Cloud
 }
 
 // Source is one place a channel's frames can come from.
@@ -138,6 +140,7 @@ func Default() Config {
 			Workers: 65536, Replay: 2 << 20, InitTimeout: 10 * time.Second, ExitTimeout: 10 * time.Second,
 		},
 		Store: Store{Kind: "directory", Parallel: 64, Retries: 30, Memory: 64 << 20},
+		Spool: Spool{MaxBytes: 10_000_000_000},
 	}
 }
 
@@ -150,6 +153,7 @@ func DefaultChannel(name string, sources ...Source) Channel {
 			Sync: 5 * time.Second, Merge: "remove", MergeBytes: 4_000_000_000, Resume: time.Minute, KeepEvents: 30 * day},
 		Live:   Live{Enabled: true, Frames: 2048, Bytes: 8 << 20, Full: pipeline.DropUntilKey},
 		Frames: Frames{Every: 1, Group: 50, Quality: 80},
+		Cloud:  Cloud{FullTime: true, Package: 4 * time.Second, PackageBytes: 512 << 10, Pre: 5 * time.Second},
 	}
 }
 

@@ -43,6 +43,7 @@ func (d *decoder) root(n *node, c *Config) {
 		}},
 		{"store", d.store(&c.Store)},
 		{"uplink", d.uplink(&c.Uplink)},
+		{"spool", d.spool(&c.Spool)},
 		{"defaults", func(n *node, _ string) { defaults = n }},
 		{"channels", func(n *node, _ string) { channels = n }},
 	}...)
@@ -171,6 +172,7 @@ func (d *decoder) common(ch *Channel) []entry {
 		{"record", d.record(&ch.Record)},
 		{"live", d.live(&ch.Live)},
 		{"frames", d.frames(&ch.Frames)},
+		{"cloud", d.cloud(&ch.Cloud)},
 		{"pause", func(n *node, path string) {
 			what := ""
 			d.oneOf(&what, "keep", "close")(n, path)
