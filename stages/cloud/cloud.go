@@ -253,7 +253,7 @@ func (c *Cloud) closeLists() {
 		}
 		for _, l := range ch.lists {
 			l.closed = l.closed || l.event
-			l.due = 0
+			l.tries = 0
 			c.retire(l)
 		}
 	}

@@ -197,14 +197,13 @@ func (c *Cloud) carry(ctx context.Context, p *pkg, body []byte, class Class) (er
 		defer func() { err = errors.Join(err, f.Close()) }()
 		from = f
 	}
-	reader := io.NewSectionReader(from, 0, p.size)
-	if class == BackfillClass {
-		reader = c.gate.body(from, p.size, ctx.Done())
-	} else {
-		c.gate.enter()
-		defer c.gate.leave()
+	sent := c.gate.body(from, p.size, ctx.Done())
+	if class != BackfillClass {
+		var done func()
+		sent, done = c.gate.present(from, p.size)
+		defer done()
 	}
-	return c.cfg.Store.Put(ctx, class, p.key(), "video/iso.segment", reader)
+	return c.cfg.Store.Put(ctx, class, p.key(), "video/iso.segment", sent)
 }
 
 func (c *Cloud) carryHead(ctx context.Context, p *pkg, class Class) error {

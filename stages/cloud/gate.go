@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// gate holds the backlog back while a package of the present goes up: what waits for it is a
-// piece of a body, so that a slow link is the present's alone at once. A body is held for a
-// while at most, or its server loses patience.
+// gate holds the backlog back while the body of a package of the present is being sent: what
+// waits for it is a piece of a body, so that a slow link is the present's alone at once. While
+// the store takes its time to answer, the link is the backlog's. A body is held for a while at
+// most, or its server loses patience.
 type gate struct {
 	mu   sync.Mutex
 	live int
@@ -33,6 +34,45 @@ func (g *gate) leave() {
 	defer g.mu.Unlock()
 	if g.live--; g.live == 0 {
 		close(g.open)
+	}
+}
+
+// present returns a body that keeps the gate shut from its first byte to its last; done opens it
+// again whatever was read.
+func (g *gate) present(of io.ReaderAt, size int64) (body *io.SectionReader, done func()) {
+	p := &present{of: of, size: size, gate: g}
+	return io.NewSectionReader(p, 0, size), func() { p.shut(false) }
+}
+
+type present struct {
+	of   io.ReaderAt
+	size int64
+	gate *gate
+
+	mu     sync.Mutex
+	inside bool
+}
+
+// ReadAt implements io.ReaderAt.
+func (p *present) ReadAt(b []byte, off int64) (int, error) {
+	p.shut(true)
+	n, err := p.of.ReadAt(b, off)
+	if off+int64(n) >= p.size || err != nil {
+		p.shut(false)
+	}
+	return n, err
+}
+
+func (p *present) shut(shut bool) {
+	p.mu.Lock()
+	change := p.inside != shut
+	p.inside = shut
+	p.mu.Unlock()
+	switch {
+	case change && shut:
+		p.gate.enter()
+	case change:
+		p.gate.leave()
 	}
 }
 

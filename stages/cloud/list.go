@@ -87,7 +87,7 @@ func (c *Cloud) leaves(p *pkg, each func(*window)) {
 // closeHour says that no package follows in a folder. The caller holds mu.
 func (c *Cloud) closeHour(ch *Channel, folder string) {
 	if l, ok := ch.lists[ch.root+fullFolder+folder+listExt]; ok {
-		l.closed, l.due = true, 0
+		l.closed = true
 	}
 }
 
@@ -109,6 +109,8 @@ func (l *list) ready(now int64, exiting bool) (bool, int64) {
 	switch {
 	case !l.dirty || l.flying:
 		return false, 0
+	case l.tries == 0 && (len(l.waiters) > 0 || l.pending == 0 && (l.closed || exiting)):
+		return true, 0
 	case len(l.waiters) > 0, l.pending == 0 && (l.closed || exiting), l.fresh >= outweighs*lineBytes*int64(len(l.entries)):
 	default:
 		at = max(at, l.since+int64(longest))
@@ -178,9 +180,6 @@ func (c *Cloud) wrote(l *list, waiters []func(error), err error) {
 	}
 	l.tries = 0
 	l.due = now + int64(between)
-	if len(l.waiters) > 0 || l.closed && l.pending == 0 {
-		l.due = 0
-	}
 	for _, w := range waiters {
 		c.after = append(c.after, func() { w(nil) })
 	}

@@ -182,7 +182,7 @@ func (c *Cloud) settle(w *window) {
 		return
 	}
 	l := w.of.list
-	l.due, l.dirty = 0, true
+	l.dirty = true
 	l.waiters = append(l.waiters, func(failed error) {
 		if failed == nil {
 			failed = err
