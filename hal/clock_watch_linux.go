@@ -19,7 +19,7 @@ func (c *Clock) Watch(ctx context.Context, stepped func()) error {
 		return fmt.Errorf("watch the wall clock: %w", err)
 	}
 	timer := os.NewFile(uintptr(fd), "wall clock")
-	defer timer.Close() //nolint:errcheck // nothing was written
+	defer timer.Close()                                          //nolint:errcheck // nothing was written
 	stop := context.AfterFunc(ctx, func() { _ = timer.Close() }) //nolint:errcheck // it ends a Read
 	defer stop()
 	var expired [8]byte

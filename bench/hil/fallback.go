@@ -18,7 +18,7 @@ const (
 	Width  = 320
 	Height = 240
 	Rate   = 25
-	GOP    = 10
+	GOP    = 5
 )
 
 // gateway is the host as a machine of QEMU's user network sees it.

@@ -3,13 +3,11 @@
 package hil_test
 
 import (
-	"context"
 	"encoding/json"
-	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,39 +21,23 @@ import (
 	"github.com/millrace-video/millrace/stages/record"
 )
 
-// film is a channel that records where the host will look at it.
+// film is a channel that records. The host is shown it when it is finished: until then a busy disk of
+// the host holds up nobody.
 type film struct {
-	*pipeline.Channel
+	*watched
 
-	dir string
-	rec *record.Recorder
-	eng *pipeline.Engine
-
+	dir  string
+	rec  *record.Recorder
 	lost int // pictures that the source says it lost
-
-	mu     sync.Mutex
-	events []pipeline.Event
 }
 
 // newFilm makes a channel from the first of these sources that works, which is not started.
 func newFilm(t *testing.T, reg *hal.Registry, urls ...string) *film {
 	t.Helper()
-	f := &film{dir: filepath.Join("/host/out", t.Name())}
-	f.rec = record.To(f.dir, record.Config{FragmentDuration: 200 * time.Millisecond})
-	f.eng = pipeline.NewEngine(pipeline.Config{Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), OnEvent: func(e pipeline.Event) {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.events = append(f.events, e)
-	}})
-	var err error
-	f.Channel, err = f.eng.Add(pipeline.Define("gate", acquire.From(reg, urls...)).Branch("disk", record.Ring{Fragment: 200 * time.Millisecond}, f.rec))
-	require.NoError(t, err)
-	return f
-}
-
-func (f *film) start(t *testing.T) {
-	t.Helper()
-	require.NoError(t, f.Start())
+	dir := t.TempDir()
+	rec := record.To(dir, record.Config{FragmentDuration: 200 * time.Millisecond})
+	return &film{dir: dir, rec: rec, watched: watch(t, pipeline.Define("gate", acquire.From(reg, urls...)).
+		Branch("disk", record.Ring{Fragment: 200 * time.Millisecond}, rec))}
 }
 
 // switches makes the channel go over to this source by what is done, and waits until n of its
@@ -73,18 +55,14 @@ func (f *film) switches(t *testing.T, by func(*testing.T), url string, n int) (t
 	return took
 }
 
-// requireCauses checks that each of these losses of a source says why, where an operator looks.
-func (f *film) requireCauses(t *testing.T, why error, losses int) {
+// requireLosses checks that each loss of a source says why, where an operator looks: in the channel's
+// events. It is here that the gaps of a recording are to be asked for their causes.
+func (f *film) requireLosses(t *testing.T, why error, losses int) {
 	t.Helper()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	said := 0
-	for _, e := range f.events {
-		if e.From == pipeline.Running && strings.Contains(e.Cause, why.Error()) {
-			said++
-		}
-	}
-	require.Equal(t, losses, said, "%+v", f.events)
+	said := slices.DeleteFunc(f.causes(), func(c string) bool {
+		return !strings.HasPrefix(c, pipeline.Running.String()) || !strings.Contains(c, why.Error())
+	})
+	require.Len(t, said, losses, "%q", f.causes())
 }
 
 func (f *film) recorded(t *testing.T) record.Stats {
@@ -97,12 +75,11 @@ func (f *film) recorded(t *testing.T) record.Stats {
 // finish ends the recording, which must have this many breaks.
 func (f *film) finish(t *testing.T, breaks int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	require.NoError(t, f.eng.Exit(ctx))
+	f.end(t)
 	want, err := json.Marshal(hil.Want{Case: t.Name(), Width: hil.Width, Height: hil.Height, Pictures: int(f.recorded(t).Frames), Breaks: breaks, Lost: f.lost})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(f.dir, hil.WantFile), want, 0o600))
+	require.NoError(t, os.CopyFS(filepath.Join("/host/out", t.Name()), os.DirFS(f.dir)))
 }
 
 // The rig itself: what is recorded inside, the host decodes.

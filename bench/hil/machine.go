@@ -39,7 +39,9 @@ func (m Machine) Run(ctx context.Context, out io.Writer) (code int, err error) {
 	}
 	args := m.args()
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // what this rig itself puts together
-	cmd.Stdout, cmd.Stderr = out, out
+	// Through a pipe: QEMU stands still while what its console goes to is a file of a disk that is busy.
+	console := struct{ io.Writer }{out}
+	cmd.Stdout, cmd.Stderr = console, console
 	cmd.WaitDelay = 5 * time.Second
 	if err = cmd.Run(); err != nil {
 		if ctx.Err() != nil {

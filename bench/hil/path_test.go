@@ -156,7 +156,7 @@ func TestFromTheDriverToTheEncoder(t *testing.T) {
 			look := newInspector(t, tc.dev, tc.format)
 			reg := hal.NewRegistry(v4l2.Driver{}, look)
 			eng := pipeline.NewEngine(pipeline.Config{})
-			ch, err := eng.Add(pipeline.Define("cam", acquire.From(reg, camera(tc.dev, "&format="+tc.format.String())),
+			ch, err := eng.Add(pipeline.Define("cam", acquire.From(reg, "v4l2://"+tc.dev+"?size=320x180&rate=50&format="+tc.format.String()),
 				encode.To(reg, hal.MJPEG, encode.Config{})).
 				Branch("drain", pipeline.Limit{Full: pipeline.DropOldest}, drain{}))
 			require.NoError(t, err)

@@ -45,13 +45,13 @@ func TestTheConfigurationOverridesAnEncodersRank(t *testing.T) {
 			nothingLeft(t)
 			var opened atomic.Int32
 			reg := hal.NewRegistry(v4l2.Driver{}, eager{&opened})
-			w := watch(t, reg, "v4l2://"+dev+"?size=640x480&rate=25&format=nv12", encode.To(reg, hal.FWHT, encode.Config{Prefer: tc.prefer}))
-			require.NoError(t, w.Start())
+			w := watchCamera(t, reg, "v4l2://"+dev+"?size=640x480&rate=25&format=nv12", encode.To(reg, hal.FWHT, encode.Config{Prefer: tc.prefer}))
+			w.start(t)
 			w.runs(t, 0)
 			until(t, "an encoded picture", func() bool { return w.Status().Stages[1].Frames > 0 })
 			require.Equal(t, tc.eager, opened.Load() > 0)
 			figure(t, "%+v", w.Status().Stages[1].Stats)
-			require.NoError(t, w.eng.Exit(t.Context()))
+			w.end(t)
 		})
 	}
 }

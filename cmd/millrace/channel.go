@@ -10,6 +10,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/millrace-video/millrace/cmd/internal/api"
 )
 
 // asking is which running millrace is asked, and how its answer is shown.
@@ -145,34 +147,65 @@ func (c client) ask(method, path string) (text []byte, err error) {
 
 // get asks for any path of the API.
 func (c client) get(method, path string) (text []byte, err error) {
+	return c.post(method, path, nil)
+}
+
+// post is get with a body.
+func (c client) post(method, path string, body io.Reader) (text []byte, err error) {
+	resp, err := c.send(method, path, body, 5*time.Minute)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, resp.Body.Close()) }()
+	return io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+}
+
+// refusal is the API's error.
+type refusal struct {
+	apiError api.Error
+}
+
+func (r *refusal) Error() string {
+	if r.apiError.Hint == "" {
+		return r.apiError.Error
+	}
+	return r.apiError.Error + ": " + r.apiError.Hint
+}
+
+// request asks, and returns an answer that is a success. timeout 0: it may take for ever.
+func (c client) request(method, path string, timeout time.Duration) (*http.Response, error) {
+	return c.send(method, path, nil, timeout)
+}
+
+// send is request with a body.
+func (c client) send(method, path string, body io.Reader, timeout time.Duration) (*http.Response, error) {
 	base := c.flags.API
 	if !strings.Contains(base, "://") {
 		base = "http://" + base
 	}
-	req, err := http.NewRequestWithContext(c.console.ctx, method, strings.TrimSuffix(base, "/")+path, nil)
+	req, err := http.NewRequestWithContext(c.console.ctx, method, strings.TrimSuffix(base, "/")+path, body)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--api %s: HOST:PORT, such as 127.0.0.1:8080", c.flags.API)}
 	}
-	resp, err := (&http.Client{Timeout: 5 * time.Minute}).Do(req)
+	resp, err := (&http.Client{Timeout: timeout}).Do(req)
 	if err != nil {
 		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err
 		}
 		return nil, fmt.Errorf("no millrace answers at %s: %w: start one with millrace run, or say where it is with --api", c.flags.API, err)
 	}
-	defer func() { err = errors.Join(err, resp.Body.Close()) }()
-	text, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil || resp.StatusCode == http.StatusOK {
-		return text, err
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
 	}
-	var refusal struct{ Error, Hint string }
-	if json.Unmarshal(text, &refusal) != nil || refusal.Error == "" {
+	r := refusal{}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err = errors.Join(err, resp.Body.Close()); err != nil {
+		return nil, err
+	}
+	if json.Unmarshal(text, &r.apiError) != nil || r.apiError.Error == "" {
 		return nil, fmt.Errorf("what answers at %s is no millrace: %s", c.flags.API, resp.Status)
 	}
-	if refusal.Hint != "" {
-		refusal.Error += ": " + refusal.Hint
-	}
-	return nil, errors.New(refusal.Error)
+	return nil, &r
 }
 
 // table prints channels for a person.

@@ -376,6 +376,9 @@ func TestWrongUse(t *testing.T) { // A3
 		{[]string{"record", "synth://", "-o", "."}, "a folder: name a file in it"},
 		{[]string{"record", "synth://", "-o", "a.mp4", "--duration", "5"}, "--duration"},
 		{[]string{"channel", "list", "--api", "a b"}, "HOST:PORT"},
+		{[]string{"event", "gate", "--type", "cat"}, "--type: \"cat\" is no source of triggers: motion, person"},
+		{[]string{"event", "gate", "--at", "2026-11-21T13:35:12Z"}, "--at goes with --type"},
+		{[]string{"event", "gate", "--type", "1", "--at", "noon"}, "--at"},
 	} {
 		got := call(t, dir, tc.args...)
 		require.Equal(t, 2, got.code, "%v: %s", tc.args, got.err)
@@ -406,7 +409,7 @@ func TestVersionAndHelp(t *testing.T) {
 	got := call(t, t.TempDir(), "version")
 	require.Zero(t, got.code)
 	require.Regexp(t, `^millrace v0\.0\.7-test, go1\.`, got.out)
-	for _, args := range [][]string{{"--help"}, {"run", "--help"}, {"record", "--help"}, {"channel", "--help"}} {
+	for _, args := range [][]string{{"--help"}, {"run", "--help"}, {"record", "--help"}, {"channel", "--help"}, {"event", "--help"}} {
 		got := call(t, t.TempDir(), args...)
 		require.Zero(t, got.code)
 		require.Contains(t, got.out, "Usage: millrace")

@@ -13,20 +13,29 @@ type Card struct {
 	Width, Height int // pixels, both even
 	Rate          Rate
 	Seed          int // other seeds give other colours and another way of the box
+	Still         int // so many frames, from frame 0 on, all show frame 0
+}
+
+// shown is the frame whose card a frame shows.
+func (c Card) shown(frame int) int {
+	if frame < c.Still {
+		return 0
+	}
+	return frame
 }
 
 // BeepLength is how long the beep and the flash last, from each whole second on.
 const BeepLength = 100 * time.Millisecond
 
 // Number returns what the picture of a frame has burnt in.
-func (c Card) Number(frame int) uint32 { return uint32(frame) }
+func (c Card) Number(frame int) uint32 { return uint32(c.shown(frame)) }
 
 // Time returns when a frame is shown, counted from frame 0.
 func (c Card) Time(frame int) time.Duration { return c.Rate.Time(frame) }
 
 // Flash says whether the flash field is white in a frame: in the first one at or after each
 // whole second and in those that follow within BeepLength.
-func (c Card) Flash(frame int) bool { return Beep(c.Time(frame)) }
+func (c Card) Flash(frame int) bool { return Beep(c.Time(c.shown(frame))) }
 
 // Beep says whether the beep sounds at t.
 func Beep(t time.Duration) bool { return t%time.Second < BeepLength }
@@ -94,6 +103,7 @@ func (c Card) plan() plan {
 
 // scene works out the changing parts of a frame.
 func (c Card) scene(p *plan, frame int) scene {
+	frame = c.shown(frame)
 	t := c.Time(frame)
 	sec := int(t / time.Second)
 	sub := frame - c.Rate.Frame(t.Truncate(time.Second))

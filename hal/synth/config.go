@@ -3,6 +3,7 @@ package synth
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -55,6 +56,7 @@ func setters() map[string]setter {
 		"gop":     func(c *Config, v string) error { return setInt(&c.GOP, v, 1, maxGOP) },
 		"bitrate": setBitrate,
 		"seed":    func(c *Config, v string) error { return setInt(&c.Seed, v, 0, maxSeed) },
+		"still":   setStill,
 		"audio":   setAudio,
 		"frames":  func(c *Config, v string) error { return setInt(&c.Frames, v, 1, maxCount) },
 		"pace":    setPace,
@@ -192,6 +194,18 @@ func setAudio(c *Config, v string) error {
 		return errors.New("none, aac, lpcm, pcma or pcmu")
 	}
 	c.Audio = codec
+	return nil
+}
+
+func setStill(c *Config, v string) error {
+	if v == "always" {
+		c.Still = math.MaxInt
+		return nil
+	}
+	n, ok := strings.CutPrefix(v, "until:")
+	if !ok || setInt(&c.Still, n, 1, maxCount) != nil {
+		return errors.New("always, or until:N, counted in pictures")
+	}
 	return nil
 }
 

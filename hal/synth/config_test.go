@@ -32,6 +32,7 @@ func wrongURLs() map[string]string {
 		"synth://?seed=-1":                     "parameter seed",
 		"synth://?audio=mp3":                   "parameter audio=mp3: none, aac, lpcm, pcma or pcmu",
 		"synth://?frames=0":                    "parameter frames",
+		"synth://?still=yes":                   "parameter still=yes: always, or until:N",
 		"synth://?pace=slow":                   "parameter pace=slow: live or fast",
 		"synth://?bitrate=M":                   "parameter bitrate",
 		"synth://?bitrate=NaN":                 "parameter bitrate",

@@ -13,6 +13,7 @@
 //	gop      50          with codec=h264: pictures from one key frame to the next
 //	bitrate  none        with codec=h264: 4M, 800k: fills pictures up to this rate
 //	seed     1           another card: other colours, another way of the moving box
+//	still    moves       always: nothing moves; until:N: nothing before picture N
 //	audio    aac         none, aac, lpcm (both 48 kHz mono), pcma, pcmu (8 kHz)
 //	frames   endless     how many pictures there are; io.EOF follows
 //	pace     live        live, or fast: as fast as it is read

@@ -194,7 +194,7 @@ func (e *encoder) take(trouble bool) (hal.Frame, bool, error) {
 		}
 		return f, ok, lost
 	}
-	if err := twice(func() error { return e.coded.enqueue(e.coded.argument(int(c.buffer.Index))) }); err != nil {
+	if err := twice(func() error { return e.coded.enqueue(e.coded.argument(int(c.buffer.Index))) }, nil); err != nil {
 		f.Release()
 		return hal.Frame{}, false, encoderError("a buffer for frames", err)
 	}

@@ -17,7 +17,7 @@ func (e *encoder) switchOn() error {
 		}
 	}
 	for _, q := range [...]*queue{e.raw, e.coded} {
-		if err := twice(func() error { return q.stream(true) }); err != nil {
+		if err := twice(func() error { return q.stream(true) }, nil); err != nil {
 			return encoderError("to start", err)
 		}
 	}

@@ -40,11 +40,17 @@ func openError(err error) error {
 func isErrno(err error, errno unix.Errno) bool { return errors.Is(err, errno) }
 
 // twice makes a call again where it was refused for no reason that would last: drivers refuse
-// one now and then.
-func twice(call func() error) error {
+// one now and then. refused, which may be nil, is told of a refusal that was got over.
+func twice(call func() error, refused func(error)) error {
 	err := call()
 	if err == nil || isErrno(err, unix.ENODEV) || isErrno(err, unix.EBUSY) || isErrno(err, unix.EAGAIN) {
 		return err
 	}
-	return call()
+	if again := call(); again != nil {
+		return again
+	}
+	if refused != nil {
+		refused(err)
+	}
+	return nil
 }

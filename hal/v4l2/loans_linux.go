@@ -74,7 +74,7 @@ func (l *loans) start() error {
 			return err
 		}
 	}
-	return twice(func() error { return l.queue.stream(true) })
+	return twice(func() error { return l.queue.stream(true) }, l.queue.refused)
 }
 
 // stop switches the stream off: the driver has no buffer any more.
@@ -94,7 +94,7 @@ func (l *loans) stop() error {
 // enqueue gives a buffer to the driver. A refusal is answered by asking once more. The caller
 // holds mu.
 func (l *loans) enqueue(i int) error {
-	if err := twice(func() error { return l.queue.enqueue(l.queue.argument(i)) }); err != nil {
+	if err := twice(func() error { return l.queue.enqueue(l.queue.argument(i)) }, l.queue.refused); err != nil {
 		return err
 	}
 	l.where[i] = atDriver

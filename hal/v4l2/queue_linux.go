@@ -21,6 +21,8 @@ type queue struct {
 	buffers []mapping    // since request
 	calls   []bufferCall // one for each buffer, and the last for dequeue
 	arena   []byte       // where calls lie
+
+	refused func(error) // told of a call that was refused and went well when made again; may be nil
 }
 
 // mapping is a buffer's memory, a piece for each plane.
@@ -89,8 +91,14 @@ func (q *queue) note(f *format) {
 // may give more or fewer. On an error nothing is left of it.
 func (q *queue) request(count int) error {
 	r := requestBuffers{Count: uint32(count), Type: q.typ, Memory: q.memory}
-	if err := twice(func() error { return q.node.ioctl(vidiocRequestBuffers, unsafe.Pointer(&r)) }); err != nil {
-		return callError(vidiocRequestBuffers, err)
+	err := twice(func() error {
+		if err := q.node.ioctl(vidiocRequestBuffers, unsafe.Pointer(&r)); err != nil {
+			return callError(vidiocRequestBuffers, err)
+		}
+		return nil
+	}, q.refused)
+	if err != nil {
+		return err
 	}
 	n := min(int(r.Count), maxBuffers)
 	if err := q.allocate(n + 1); err != nil {

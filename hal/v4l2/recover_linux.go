@@ -95,3 +95,10 @@ func (s *source) renegotiate() error {
 	s.log.Info("camera: the signal changed", "track", s.stream.Load().Tracks[0].String())
 	return nil
 }
+
+// gotOver counts a call that the driver refused once. It may come from whoever gives back a picture.
+func (s *source) gotOver(refusal error) {
+	s.note("refused once, made again: " + refusal.Error())
+	s.stats.recovered.Add(1)
+	s.log.Info("camera: a call was refused once", "cause", refusal.Error())
+}

@@ -118,6 +118,7 @@ func (s *source) open(ctx context.Context) error {
 // begin negotiates, maps buffers and starts the stream. follow: of a signal that changed.
 func (s *source) begin(follow bool) error {
 	q := newQueue(s.node, s.typ)
+	q.refused = s.gotOver
 	n := negotiation{node: s.node, queue: q, target: s.target, follow: follow, log: s.log}
 	var err error
 	if s.picture, s.rate, err = n.run(); err != nil {

@@ -2,6 +2,7 @@ package pack
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -14,11 +15,13 @@ import (
 func Export(sources []Source, from, to time.Duration) (*Film, error) {
 	c := choice{from: from, to: to}
 	var f *Film
+	least := time.Duration(math.MinInt64)
 	for _, s := range sources {
+		s.At = max(s.At, least)
 		if s.At >= to {
 			break
 		}
-		x, err := OpenIndex(s.Path)
+		x, err := s.index()
 		if err != nil {
 			return nil, err
 		}
@@ -36,6 +39,7 @@ func Export(sources []Source, from, to time.Duration) (*Film, error) {
 			return nil, fmt.Errorf("%w: export a shorter time", ErrTooLong)
 		}
 		f.lay(s, x, chosen)
+		least = x.after(s.At)
 	}
 	if f == nil {
 		return nil, fmt.Errorf("%w: %s to %s", ErrNothing, from, to)
@@ -46,6 +50,18 @@ func Export(sources []Source, from, to time.Duration) (*Film, error) {
 	return f, nil
 }
 
+// after returns when the file that follows one at a time can begin at the earliest: a camera's
+// clock may be faster than the one that says when files began.
+func (x *Index) after(at time.Duration) time.Duration {
+	last := at
+	for i := range x.Tracks {
+		if t := &x.Tracks[i]; len(t.Samples) > 0 {
+			last = max(last, at+t.Time(t.Samples[len(t.Samples)-1].DTS))
+		}
+	}
+	return last + time.Millisecond
+}
+
 // lay adds chosen frames of a file, in the order in which they lie there.
 func (f *Film) lay(s Source, x *Index, chosen []stretch) {
 	offsets := make([]int64, len(x.Tracks))
@@ -54,7 +70,7 @@ func (f *Film) lay(s Source, x *Index, chosen []stretch) {
 	}
 	for i, k := nextIn(x, chosen); i >= 0; i, k = nextIn(x, chosen) {
 		a := &x.Tracks[i].Samples[k]
-		f.reels[i].add(a, offsets[i]+a.DTS, f.put(s.Path, a.Offset, int64(a.Size)))
+		f.reels[i].add(a, offsets[i]+a.DTS, f.put(&s, a.Offset, int64(a.Size)))
 	}
 }
 
@@ -75,16 +91,16 @@ func nextIn(x *Index, chosen []stretch) (track, sample int) {
 }
 
 // put makes a piece of a file part of the payload and returns where it lies there.
-func (f *Film) put(path string, offset, size int64) int64 {
+func (f *Film) put(s *Source, offset, size int64) int64 {
 	at := f.size
 	f.size += size
 	if n := len(f.pieces); n > 0 {
-		if last := &f.pieces[n-1]; last.path == path && last.offset+last.size == offset {
+		if last := &f.pieces[n-1]; last.path == s.Path && last.offset+last.size == offset {
 			last.size += size
 			return at
 		}
 	}
-	f.pieces = append(f.pieces, piece{path: path, offset: offset, size: size, at: at})
+	f.pieces = append(f.pieces, piece{path: s.Path, file: s.File, offset: offset, size: size, at: at})
 	return at
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 )
 
@@ -25,6 +26,7 @@ type Film struct {
 // piece is a part of a file that is copied as it is.
 type piece struct {
 	path         string
+	file         *os.File // or nil: open path
 	offset, size int64
 	at           int64 // in the payload
 }
@@ -33,6 +35,15 @@ type piece struct {
 type Source struct {
 	Path string
 	At   time.Duration // of its time 0 on the film's time line
+	File *os.File      // the file, open, which is read instead of Path and stays open; nil: Path is opened
+}
+
+// index reads where the frames of the source lie.
+func (s *Source) index() (*Index, error) {
+	if s.File == nil {
+		return OpenIndex(s.Path)
+	}
+	return indexOf(s.File, s.Path)
 }
 
 // ErrTooLong says that a film has no room for more frames: begin another.
@@ -86,7 +97,7 @@ func (f *Film) Append(s Source, x *Index) error {
 	}
 	f.align = block
 	f.size = (f.size + block - 1) / block * block
-	f.pieces = append(f.pieces, piece{path: s.Path, size: x.Whole, at: f.size})
+	f.pieces = append(f.pieces, piece{path: s.Path, file: s.File, size: x.Whole, at: f.size})
 	for i := range x.Tracks {
 		r := &f.reels[i]
 		at := units(s.At, r.Scale)

@@ -39,23 +39,26 @@ func (f *Film) WriteFile(ctx context.Context, to *os.File) error {
 // each opens the files that the film is made of, one after the other.
 func (f *Film) each(do func(p *piece, from *os.File) error) (err error) {
 	var from *os.File
-	defer func() {
-		if from != nil {
-			err = errors.Join(err, from.Close())
+	own := false // it was opened here
+	leave := func() error {
+		if !own {
+			return nil
 		}
-	}()
+		own = false
+		return from.Close()
+	}
+	defer func() { err = errors.Join(err, leave()) }()
 	for i := range f.pieces {
 		p := &f.pieces[i]
-		if from == nil || from.Name() != p.path {
-			if from != nil {
-				err = from.Close()
-				from = nil
-			}
-			if err != nil {
+		if i == 0 || p.path != f.pieces[i-1].path {
+			if err = leave(); err != nil {
 				return err
 			}
-			if from, err = os.Open(p.path); err != nil {
-				return err
+			if from = p.file; from == nil {
+				if from, err = os.Open(p.path); err != nil {
+					return err
+				}
+				own = true
 			}
 		}
 		if err = do(p, from); err != nil {

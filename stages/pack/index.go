@@ -133,14 +133,29 @@ func OpenIndex(path string) (x *Index, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	return indexOf(f, path)
+}
+
+func indexOf(f *os.File, path string) (*Index, error) {
 	is, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	if x, err = ReadIndex(f, is.Size()); err != nil {
+	x, err := ReadIndex(f, is.Size())
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return x, nil
+}
+
+// ReadHead is ReadIndex, but of a fragmented file it reads the head alone: there are tracks and
+// the note, no samples and no fragments.
+func ReadHead(r io.ReaderAt, size int64) (*Index, error) {
+	s := &scan{r: r, size: size}
+	if _, err := s.head(); err != nil {
+		return nil, err
+	}
+	return &s.index, nil
 }
 
 // top is a box at the file's top.

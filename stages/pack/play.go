@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"time"
 )
@@ -30,7 +31,7 @@ func Fragments(sources []Source, from, to time.Duration) (*Play, error) {
 		if s.At >= to {
 			break
 		}
-		x, err := OpenIndex(s.Path)
+		x, err := s.index()
 		if err != nil {
 			return nil, err
 		}
@@ -55,7 +56,7 @@ func (p *Play) Start() time.Duration { return p.start }
 // ends with ErrDiffers; what was written until then is whole.
 func (p *Play) WriteTo(w io.Writer) (int64, error) {
 	ftyp, moov := fileType(), p.film.moov(false, 0)
-	out := &player{Play: p, w: w, choice: p.choice}
+	out := &player{Play: p, w: w, choice: p.choice, least: math.MinInt64}
 	if err := out.write(moov.append(ftyp.append(nil))...); err != nil {
 		return out.total, err
 	}
@@ -86,6 +87,7 @@ type player struct {
 	chosen []stretch
 	off    []int64       // of each track: where its time 0 is
 	next   time.Duration // where the next file begins; 0: there is none
+	least  time.Duration // of the next file's At
 }
 
 func (o *player) write(parts ...[]byte) error {
@@ -102,7 +104,8 @@ func (o *player) write(parts ...[]byte) error {
 // play writes what is to be played of one file.
 func (o *player) play(i int) (err error) {
 	s := o.sources[i]
-	if o.index, err = OpenIndex(s.Path); err != nil {
+	s.At = max(s.At, o.least)
+	if o.index, err = s.index(); err != nil {
 		return err
 	}
 	if o.chosen = o.choice.of(o.index, s.At); o.chosen == nil {
@@ -111,13 +114,15 @@ func (o *player) play(i int) (err error) {
 	if why := o.film.Differs(o.index); why != "" {
 		return fmt.Errorf("%w: %s at %s", ErrDiffers, why, s.Path)
 	}
-	if o.from, err = os.Open(s.Path); err != nil {
-		return err
+	if o.from = s.File; o.from == nil {
+		if o.from, err = os.Open(s.Path); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, o.from.Close()) }()
 	}
-	defer func() { err = errors.Join(err, o.from.Close()) }()
-	o.next = 0
+	o.next, o.least = 0, o.index.after(s.At)
 	if i+1 < len(o.sources) {
-		o.next = min(o.sources[i+1].At, o.choice.to) - o.start
+		o.next = min(max(o.sources[i+1].At, o.least), o.choice.to) - o.start
 	}
 	o.off = o.off[:0]
 	for k := range o.index.Tracks {
@@ -205,7 +210,7 @@ func (o *player) add(r *run, track, sample int) {
 	}
 	e := entryOf{duration: a.Duration, size: a.Size, shift: a.Shift}
 	if o.next > 0 && sample == len(t.Samples)-1 {
-		e.duration = max(e.duration, span(units(o.next, t.Scale)-dts))
+		e.duration = span(units(o.next, t.Scale) - dts)
 	}
 	if !a.Sync {
 		e.flags = notSync

@@ -120,6 +120,9 @@ func (r *Recorder) missing(to Instant) []Gap {
 
 // presumed is the cause of a gap of which nobody knows anything.
 func (r *Recorder) presumed() Cause {
+	if r.cfg.Between != "" {
+		return r.cfg.Between
+	}
 	if r.newRun {
 		return SourceLost
 	}

@@ -172,8 +172,12 @@ func TestEverySecondIsInAFileOrInAGapWithItsCause(t *testing.T) { // R6
 		do   func(l *live)
 		want string
 	}{
-		{"files that follow each other meet", record.Config{SegmentDuration: time.Second}, func(l *live) { l.play(75) },
-			"gap(0,starting,?) o1 c1[1s] o2 c2[1s] o3 c3[1s]"},
+		{
+			"files that follow each other meet",
+			record.Config{SegmentDuration: time.Second},
+			func(l *live) { l.play(75) },
+			"gap(0,starting,?) o1 c1[1s] o2 c2[1s] o3 c3[1s]",
+		},
 		{"a source that starts again", record.Config{}, func(l *live) {
 			l.play(50)
 			l.mark(pipeline.RunEnded)

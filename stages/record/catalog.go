@@ -90,6 +90,7 @@ const (
 	Idle       Cause = "idle"        // the stream fell silent
 	Paused     Cause = "paused"      // by command
 	Stopped    Cause = "stopped"     // the recording, by command
+	NoEvent    Cause = "no-event"    // of a channel whose events alone are recorded
 	Disk       Cause = "disk"        // it could not be written
 	Failed     Cause = "failed"      // the recorder or a stage before it
 	NotRunning Cause = "not-running" // this program, or the channel

@@ -36,6 +36,10 @@ type Config struct {
 	// Merge says what becomes of the files of a recording that has ended (R4).
 	Merge MergePolicy
 
+	// Between is the cause of gaps of which nobody knows another. Default: the source, where it
+	// started again, else a queue.
+	Between Cause
+
 	// What recorders of one program share; each may be nil. Without Disks a recorder makes durable
 	// what it wrote when it writes again, and without a Merger nothing is merged.
 	Catalog Catalog

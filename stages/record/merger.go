@@ -94,8 +94,9 @@ func (m *Merger) add(j job) {
 
 func (m *Merger) queue(j job) {
 	m.mu.Lock()
-	at := len(m.jobs)
-	for first := m.busy(); at > first && m.jobs[at-1].due > j.due; at-- {
+	at := m.busy()
+	for at < len(m.jobs) && m.jobs[at].due <= j.due {
+		at++
 	}
 	m.jobs = slices.Insert(m.jobs, at, j)
 	m.mu.Unlock()

@@ -43,7 +43,8 @@ func (l *live) visible() string {
 	var all []string
 	for _, path := range l.files() {
 		if name := filepath.Base(path); !strings.HasPrefix(name, ".") {
-			all = append(all, name[:8]+name[strings.Index(name, "."):])
+			_, kind, _ := strings.Cut(name, ".")
+			all = append(all, name[:8]+"."+kind)
 		}
 	}
 	return strings.Join(all, " ")
@@ -67,12 +68,24 @@ func TestARecordingThatHasEndedBecomesOneFile(t *testing.T) { // R4
 			require.Equal(l.t, "00000001.mp4 00000002.mp4 00000003.mp4", l.visible())
 			pass(2 * time.Second)
 		}, true, "00000001.merged.mp4", "m1[1 2 3]"},
-		{"the parts kept", record.Config{Merge: record.MergePolicy{KeepParts: true}}, func(l *live) { l.mark(pipeline.RingFull) },
-			true, "00000001.merged.mp4 00000001.mp4 00000002.mp4 00000003.mp4", "m1[1 2 3]"},
-		{"not where it is off", record.Config{Merge: record.MergePolicy{Off: true}}, func(l *live) { l.mark(pipeline.RingFull) },
-			false, "00000001.mp4 00000002.mp4 00000003.mp4", ""},
-		{"not where it is too large", record.Config{Merge: record.MergePolicy{MaxBytes: 1000}}, func(l *live) { l.mark(pipeline.RingFull) },
-			false, "00000001.mp4 00000002.mp4 00000003.mp4", ""},
+		{
+			"the parts kept",
+			record.Config{Merge: record.MergePolicy{KeepParts: true}},
+			func(l *live) { l.mark(pipeline.RingFull) },
+			true, "00000001.merged.mp4 00000001.mp4 00000002.mp4 00000003.mp4", "m1[1 2 3]",
+		},
+		{
+			"not where it is off",
+			record.Config{Merge: record.MergePolicy{Off: true}},
+			func(l *live) { l.mark(pipeline.RingFull) },
+			false, "00000001.mp4 00000002.mp4 00000003.mp4", "",
+		},
+		{
+			"not where it is too large",
+			record.Config{Merge: record.MergePolicy{MaxBytes: 1000}},
+			func(l *live) { l.mark(pipeline.RingFull) },
+			false, "00000001.mp4 00000002.mp4 00000003.mp4", "",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

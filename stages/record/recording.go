@@ -26,7 +26,7 @@ func (r *Recorder) prepare(after uint64) error {
 	if err == nil && r.mount != "" && mount != r.mount {
 		return explain(r.mount, errGone)
 	}
-	if err := r.names.prepare(after); err != nil {
+	if err = r.names.prepare(after); err != nil {
 		return err
 	}
 	mount, device, err := mountOf(r.names.dir())

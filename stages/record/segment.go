@@ -65,7 +65,7 @@ func (r *Recorder) write(parts [][]byte) error {
 	r.stats.now.Bytes += uint64(n)
 	r.stats.now.Fragments++
 	r.stats.now.Frames += uint64(held - s.packer.Frames())
-	r.stats.now.Length = s.length()
+	r.stats.now.Length = max(s.length(), s.info.Length)
 	r.stats.mu.Unlock()
 	if s.info.Number > 0 && s.info.Bytes == s.head+n {
 		err = r.settle()
@@ -89,14 +89,15 @@ func (r *Recorder) put(parts [][]byte) (n int64, err error) {
 		size += int64(len(p))
 	}
 	for range tries {
-		err = r.disk.using(func() error {
+		err = r.disk.using(func() (failed error) {
 			if r.seg.file == nil {
-				if err := r.create(); err != nil {
-					return err
-				}
+				failed = r.create()
 			}
-			n, err = r.commit(parts)
-			return explain(r.seg.file.Name(), err)
+			if failed == nil {
+				n, failed = r.commit(parts)
+				failed = explain(r.seg.file.Name(), failed)
+			}
+			return failed
 		})
 		if r.cfg.Space == nil || !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
 			return n, err
@@ -122,15 +123,7 @@ func (r *Recorder) create() error {
 	s.info.Number, s.info.Recording = number, r.recordingOf(number)
 	s.info.File = filepath.Base(f.Name())
 	s.info.Tracks = s.packer.Movie().Describe()
-	head := s.packer.Movie().Head()
-	if number > 0 {
-		note, err := json.Marshal(s.info)
-		if err != nil {
-			return errors.Join(err, f.Close())
-		}
-		head = pack.AppendNote(slices.Clip(head), note)
-	}
-	n, err := r.vector.Write(f, [][]byte{head})
+	n, err := r.vector.Write(f, [][]byte{s.opening()})
 	if err != nil {
 		return errors.Join(explain(f.Name(), err), takeBack(f, 0), f.Close())
 	}
@@ -142,6 +135,19 @@ func (r *Recorder) create() error {
 	})
 	r.log.Debug("recording", "file", f.Name())
 	return nil
+}
+
+// opening is what the file begins with: what players need, and in a folder a note of what it is.
+func (s *segment) opening() []byte {
+	head := s.packer.Movie().Head()
+	if s.info.Number == 0 {
+		return head
+	}
+	note, err := json.Marshal(s.info)
+	if err != nil {
+		return head // cannot be: it is numbers and text
+	}
+	return pack.AppendNote(slices.Clip(head), note)
 }
 
 // settle makes a new file durable with its name, and tells the catalog.

@@ -34,10 +34,10 @@ func (r *Recorder) Stats() any {
 	s := r.stats.now
 	s.Omitted = slices.Clone(s.Omitted)
 	switch {
-	case !r.control.wanted.Load():
-		s.State = "stopped"
 	case s.Writing:
 		s.State = "recording"
+	case !r.control.wanted.Load():
+		s.State = "stopped"
 	case s.EndedBy == string(Idle):
 		s.State = "idle"
 	default:

@@ -13,8 +13,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
+	"github.com/millrace-video/millrace/cmd/internal/playback"
 	"github.com/millrace-video/millrace/pipeline"
 )
 
@@ -35,6 +37,7 @@ type Recordings interface {
 // Config is a server's settings.
 type Config struct {
 	Engine     Engine
+	Events     Events       // nil: there is no event handling
 	Recordings Recordings   // nil: no channel records
 	Logger     *slog.Logger // default: silent
 	// Uploads is what leaves the machine; nil: nothing does.
@@ -83,7 +86,9 @@ func Handler(cfg Config) http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range h.routes() {
 		mux.HandleFunc(r.method+" "+r.path, r.serve)
-		mux.HandleFunc(r.path, h.wrongMethod)
+	}
+	for path, allowed := range h.methods() {
+		mux.HandleFunc(path, wrongMethod(allowed))
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "no such page: "+r.URL.Path, "see /v1/openapi.yaml for what there is")
@@ -130,13 +135,15 @@ type route struct {
 }
 
 func (h *handler) routes() []route {
-	return []route{
+	return append([]route{
 		{http.MethodGet, "/v1/channels", h.list},
 		{http.MethodGet, "/v1/channels/{name}", h.show},
 		{http.MethodPost, "/v1/channels/{name}/init", h.command((*pipeline.Channel).Init)},
 		{http.MethodPost, "/v1/channels/{name}/start", h.command((*pipeline.Channel).Start)},
 		{http.MethodPost, "/v1/channels/{name}/pause", h.command((*pipeline.Channel).Pause)},
 		{http.MethodPost, "/v1/channels/{name}/exit", h.exit},
+		{http.MethodGet, "/v1/channels/{name}/events", h.events},
+		{http.MethodPost, "/v1/channels/{name}/events", h.trigger},
 		{http.MethodPost, "/v1/channels/{name}/recording/start", h.recording(true)},
 		{http.MethodPost, "/v1/channels/{name}/recording/stop", h.recording(false)},
 		{http.MethodGet, "/v1/channels/{name}/timeline", h.timeline},
@@ -147,7 +154,7 @@ func (h *handler) routes() []route {
 		{http.MethodPost, "/v1/channels/{name}/cloud/{service}/start", h.serve(true)},
 		{http.MethodPost, "/v1/channels/{name}/cloud/{service}/stop", h.serve(false)},
 		{http.MethodGet, "/v1/openapi.yaml", h.description},
-	}
+	}, newPlayer(h).routes()...)
 }
 
 // Routes returns what the API answers, as METHOD PATH.
@@ -171,6 +178,8 @@ type Channels struct {
 type Error struct {
 	Error string `json:"error"`          // what is wrong
 	Hint  string `json:"hint,omitempty"` // what to do
+	// Parts are the films that a range is, where it is not one.
+	Parts []playback.Part `json:"parts,omitempty"`
 }
 
 func (h *handler) list(w http.ResponseWriter, _ *http.Request) {
@@ -274,16 +283,21 @@ func (h *handler) description(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(openAPI) //nolint:errcheck // a client that has gone needs no answer
 }
 
-// wrongMethod answers where the path is right and the method is not.
-func (h *handler) wrongMethod(w http.ResponseWriter, r *http.Request) {
-	allowed := http.MethodGet
-	for _, route := range h.routes() {
-		if r.Pattern == route.path {
-			allowed = route.method
-		}
+// methods returns what may be done with each path.
+func (h *handler) methods() map[string][]string {
+	all := map[string][]string{}
+	for _, r := range h.routes() {
+		all[r.path] = append(all[r.path], r.method)
 	}
-	w.Header().Set("Allow", allowed)
-	refuse(w, http.StatusMethodNotAllowed, r.Method+" does not go with "+r.URL.Path, "use "+allowed)
+	return all
+}
+
+// wrongMethod answers where the path is right and the method is not.
+func wrongMethod(allowed []string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		refuse(w, http.StatusMethodNotAllowed, r.Method+" does not go with "+r.URL.Path, "use "+strings.Join(allowed, " or "))
+	}
 }
 
 func refuse(w http.ResponseWriter, code int, message, hint string) {

@@ -2,12 +2,13 @@ package api
 
 import (
 	"errors"
-	"math"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/millrace-video/millrace/cmd/internal/catalog"
+	"github.com/millrace-video/millrace/cmd/internal/playback"
+	"github.com/millrace-video/millrace/hal"
 	"github.com/millrace-video/millrace/stages/record"
 )
 
@@ -69,7 +70,7 @@ const mostOfATimeline = 31 * 24 * time.Hour
 func (h *handler) timeline(w http.ResponseWriter, r *http.Request) {
 	from, to, wrong := span(r)
 	if wrong != "" {
-		refuse(w, http.StatusBadRequest, wrong, "from and to are RFC 3339, such as 2026-03-01T12:00:00Z, or seconds since 1970; to comes after from, at most 31 days")
+		refuse(w, http.StatusBadRequest, wrong, "from and to are RFC 3339, such as 2026-03-01T12:00:00Z, seconds since 1970, or relative to now, such as -10m; to comes after from, at most 31 days")
 		return
 	}
 	if h.cfg.Storage == nil {
@@ -81,7 +82,12 @@ func (h *handler) timeline(w http.ResponseWriter, r *http.Request) {
 		h.noStorage(w, err)
 		return
 	}
-	answer := Timeline{Channel: line.Channel, From: from.UTC(), To: to.UTC(), Segments: []Segment{}, Gaps: []Gap{}, Account: account(h.cfg.Storage.Account(line))}
+	write(w, http.StatusOK, TimelineOf(line, from, to, h.cfg.Storage.Account(line)))
+}
+
+// TimelineOf is the answer to who asks for a time line.
+func TimelineOf(line catalog.Timeline, from, to time.Time, sum catalog.Account) Timeline {
+	answer := Timeline{Channel: line.Channel, From: from.UTC(), To: to.UTC(), Segments: []Segment{}, Gaps: []Gap{}, Account: account(sum)}
 	for _, s := range line.Segments {
 		if s.Tracks == nil {
 			s.Tracks = []string{}
@@ -97,7 +103,7 @@ func (h *handler) timeline(w http.ResponseWriter, r *http.Request) {
 			Unknown: g.Unknown, Open: g.Open,
 		})
 	}
-	write(w, http.StatusOK, answer)
+	return answer
 }
 
 func account(a catalog.Account) Account {
@@ -118,8 +124,8 @@ func span(r *http.Request) (from, to time.Time, wrong string) {
 		if text == "" {
 			return from, to, one.name + " is missing"
 		}
-		t, ok := parseTime(text)
-		if !ok {
+		t, err := playback.Instant(one.name, text, hal.NewClock().Now())
+		if err != nil {
 			return from, to, one.name + " is no time: " + strconv.Quote(text[:min(len(text), 60)])
 		}
 		*one.to = t
@@ -131,19 +137,6 @@ func span(r *http.Request) (from, to time.Time, wrong string) {
 		return from, to, "from and to are more than 31 days apart"
 	}
 	return from, to, ""
-}
-
-// parseTime reads RFC 3339 or seconds since 1970.
-func parseTime(text string) (time.Time, bool) {
-	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
-		return t, t.Year() >= 1900 && t.Year() < 2200
-	}
-	s, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsNaN(s) || s < -2e9 || s > 7e9 {
-		return time.Time{}, false
-	}
-	whole, part := math.Modf(s)
-	return time.Unix(int64(whole), int64(part*1e9)), true
 }
 
 func (h *handler) disk(w http.ResponseWriter, _ *http.Request) {

@@ -33,6 +33,7 @@ type App struct {
 	storage   *storage
 	uploads   *uploads // nil where nothing goes up
 	clouds    *clouds  // nil where no channel's stream does
+	events    *events
 }
 
 // New returns an appliance as the configuration says. Nothing runs before Run.
@@ -63,17 +64,19 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 		return errors.Join(err, listener.Close(), threads.Close(time.Second))
 	}
 	a.recorders = newRecorders(a.storage, a.storage, a.clock, a.log)
+	a.events = newEvents(a.cfg, a.recorders, a.clock, a.log)
+	a.events.pins = a.storage
 	if err = a.startUploads(); err != nil { //nolint:contextcheck // uploads live until their exit
-		return errors.Join(err, listener.Close(), a.leave(context.WithoutCancel(ctx)), threads.Close(time.Second))
+		return errors.Join(err, a.endUploads(context.WithoutCancel(ctx)), a.storage.end(), listener.Close(), threads.Close(time.Second))
 	}
 	server := api.NewServer(a.apiConfig())
 	if err = workers.Go(func() error { return a.serve(server, listener) }, nil); err != nil {
-		return errors.Join(err, listener.Close(), a.leave(context.WithoutCancel(ctx)), threads.Close(time.Second))
+		return errors.Join(err, a.endUploads(context.WithoutCancel(ctx)), a.storage.end(), listener.Close(), threads.Close(time.Second))
 	}
 	defer func() {
 		err = errors.Join(err, shutDown(context.WithoutCancel(ctx), server), threads.Close(time.Second))
 	}()
-	if err = errors.Join(a.recorders.start(ctx, threads), a.startLive()); err == nil {
+	if err = errors.Join(a.recorders.start(ctx, threads), a.events.start(ctx, threads), a.startLive()); err == nil {
 		err = a.startChannels(ctx)
 	}
 	if err != nil {
@@ -101,8 +104,9 @@ func (a *App) startLive() error {
 	return nil
 }
 
-// leave ends the channels, and then what they share and the server that shows them.
+// leave ends events, then the channels, and then what they share and the server that shows them.
 func (a *App) leave(ctx context.Context) error {
+	a.events.leave(ctx)
 	err := a.eng.Exit(ctx)
 	a.recorders.end()
 	err = errors.Join(err, a.storage.end())
@@ -111,8 +115,13 @@ func (a *App) leave(ctx context.Context) error {
 		defer cancel()
 		err = errors.Join(err, a.live.Close(live))
 	}
+	return errors.Join(err, a.endUploads(ctx))
+}
+
+// endUploads lets what was submitted go up.
+func (a *App) endUploads(ctx context.Context) (err error) {
 	if a.clouds != nil {
-		err = errors.Join(err, a.clouds.exit(ctx))
+		err = a.clouds.exit(ctx)
 	}
 	if a.uploads != nil {
 		err = errors.Join(err, a.uploads.exit(ctx))
@@ -123,7 +132,8 @@ func (a *App) leave(ctx context.Context) error {
 // apiConfig is the API's settings.
 func (a *App) apiConfig() api.Config {
 	c := api.Config{
-		Engine: a.eng, Logger: a.log, ExitTimeout: a.cfg.Engine.ExitTimeout, Scrub: a.cfg.Scrub, Recordings: a.recorders, Storage: a.storage,
+		Engine: a.eng, Events: a.events, Logger: a.log, ExitTimeout: a.cfg.Engine.ExitTimeout, Scrub: a.cfg.Scrub,
+		Recordings: a.recorders, Storage: a.storage,
 	}
 	if a.uploads != nil {
 		c.Uploads = a.uploads
@@ -139,10 +149,16 @@ func (a *App) startUploads() (err error) {
 	if !wantsUploads(&a.cfg) {
 		return nil
 	}
-	if a.uploads, err = openUploads(&a.cfg, a.log); err != nil {
+	if a.uploads, err = openUploads(&a.cfg, a.clock, a.log); err != nil {
 		return err
 	}
-	a.clouds, err = openClouds(&a.cfg, a.uploads, a.clock, a.log)
+	if a.clouds, err = openClouds(&a.cfg, a.uploads, a.clock, a.log); a.clouds != nil {
+		for name, ch := range a.clouds.channels {
+			if c := a.events.channels[name]; c != nil {
+				c.cloud = ch
+			}
+		}
+	}
 	return err
 }
 
@@ -200,7 +216,7 @@ func shutDown(ctx context.Context, server *http.Server) error {
 
 // ownThreads are the appliance's, beside the engine's.
 func ownThreads() (*pool.Pool, *pool.Workers, error) {
-	threads, err := pool.NewPool(8)
+	threads, err := pool.NewPool(16)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -17,11 +17,15 @@ import (
 const (
 	DiskBranch = "disk"
 	LiveBranch = "live"
+	// EventBranch records events alone; MotionBranch looks for motion in JPEGs.
+	EventBranch  = "event"
+	MotionBranch = "motion"
 )
 
 // define says what a channel is made of.
 func (a *App) define(ctx context.Context, ch config.Channel) *pipeline.Definition {
-	def := pipeline.Define(ch.Name, origin(a.reg, ch), trunk(ctx, a.reg, ch.Encode, a.log)...)
+	ev := a.events.channels[ch.Name]
+	def := pipeline.Define(ch.Name, origin(a.reg, ch), append(ev.trunk(), trunk(ctx, a.reg, ch.Encode, a.log)...)...)
 	if ch.Record.Enabled {
 		ring := record.Ring{Max: int(ch.Record.Ring), Growth: ch.Record.Growth, Pace: ch.Record.Read, OnDemand: true}
 		def.Branch(DiskBranch, ring, a.recorders.add(ch.Name, ch.Folder(a.cfg.Data), ch.Record))
@@ -31,6 +35,7 @@ func (a *App) define(ctx context.Context, ch config.Channel) *pipeline.Definitio
 		limit.Frames, limit.Bytes, limit.Full = ch.Live.Frames, int(ch.Live.Bytes), ch.Live.Full
 		def.Branch(LiveBranch, limit, a.live.Mount(ch.Name))
 	}
+	ev.branch(def)
 	if a.uploads != nil {
 		a.uploads.branch(def, a.reg, ch, a.cfg.Data)
 	}

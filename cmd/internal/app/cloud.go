@@ -50,7 +50,7 @@ func openClouds(cfg *config.Config, u *uploads, clock *hal.Clock, log *slog.Logg
 		}
 		if ch.Cloud.Enabled {
 			c.channels[ch.Name], err = c.Channel(ch.Name, cloud.ChannelConfig{
-				Package: ch.Cloud.Package, Bytes: ch.Cloud.PackageBytes, Pre: ch.Cloud.Pre, FullTime: ch.Cloud.FullTime, Event: ch.Cloud.Events,
+				Package: ch.Cloud.Package, Bytes: ch.Cloud.PackageBytes, Pre: ch.Events.Pre, FullTime: ch.Cloud.FullTime, Event: ch.Cloud.Events,
 			})
 		}
 	}

@@ -69,17 +69,31 @@ func TestBucketPlays(t *testing.T) {
 		seconds = 180
 	}
 	g, text := bucketed(t)
-	text += "spool: {dir: spool}\ndefaults: {record: {enabled: false}, live: {enabled: false}, cloud: {full_time: true, events: true}}\nchannels:\n"
+	text += "spool: {dir: spool}\ndefaults: {record: {enabled: false}, live: {enabled: false}, events: {interval: 10s}, cloud: {full_time: true, events: true}}\nchannels:\n"
 	for i := range 4 {
 		text += fmt.Sprintf("  - {name: cam%d, source: 'synth://?size=320x180&gop=25&frames=%d&seed=%d&bitrate=400k'}\n", i, 25*seconds, i+1)
 	}
 	log := run(t, text, func(s app.Summary, cfg config.Config) {
+		require.Eventually(t, func() bool { return clouds(t, s).Channels[3].Frames >= 150 }, time.Minute, 100*time.Millisecond)
+		for i := range 4 {
+			require.Equal(t, http.StatusOK, post(t, s.API+fmt.Sprintf("/v1/channels/cam%d/events", i), `{"type": "motion"}`))
+		}
+		sent(t, s, 25*seconds)
+		require.Eventually(t, func() bool { return !strings.Contains(get(t, s.API+"/v1/channels/cam3/events"), `"recording": true`) }, time.Minute, 100*time.Millisecond)
 		sent(t, s, 25*seconds)
 		left, err := filepath.Glob(filepath.Join(cfg.Data, "spool", "*", "packages", "*"))
 		require.NoError(t, err)
 		require.Empty(t, left)
 	})
 	require.NotContains(t, log, "not everything is in the store")
+	for i := range 4 {
+		events, err := filepath.Glob(filepath.Join(g.Folder, "site-7", fmt.Sprintf("cam%d", i), "events", "*-event-1.m3u8"))
+		require.NoError(t, err)
+		require.Len(t, events, 1, "cam%d", i)
+		shown := packtest.Plays(t, events[0], 0)
+		require.Zero(t, shown%25, "whole packages")
+		require.GreaterOrEqual(t, shown, 25*12, "from 5 s before the trigger until 8 s after, less what was not filmed")
+	}
 	for i := range 4 {
 		lists, err := filepath.Glob(filepath.Join(g.Folder, "site-7", fmt.Sprintf("cam%d", i), "full", "*.m3u8"))
 		require.NoError(t, err)
@@ -114,12 +128,12 @@ channels:
 `
 	log := run(t, text, func(s app.Summary, cfg config.Config) {
 		require.False(t, clouds(t, s).Channels[0].FullTime.On)
-		post(t, s.API+"/v1/channels/gate/cloud/full-time/start?expires=2030-01-01T00:00:00Z")
+		require.Equal(t, http.StatusOK, post(t, s.API+"/v1/channels/gate/cloud/full-time/start?expires=2030-01-01T00:00:00Z", ""))
 		st := clouds(t, s).Channels[0]
 		require.True(t, st.FullTime.On)
 		require.Equal(t, 2030, st.FullTime.Expires.Year())
 		require.Eventually(t, func() bool { return clouds(t, s).Channels[0].Stored > 0 }, time.Minute, 50*time.Millisecond)
-		post(t, s.API+"/v1/channels/gate/cloud/full-time/stop")
+		require.Equal(t, http.StatusOK, post(t, s.API+"/v1/channels/gate/cloud/full-time/stop", ""))
 		require.False(t, clouds(t, s).Channels[0].FullTime.On)
 		require.Eventually(t, func() bool { return clouds(t, s).Channels[0].Waiting == 0 }, time.Minute, 50*time.Millisecond)
 		require.DirExists(t, filepath.Join(cfg.Data, "store", "gate", "media"))
@@ -127,14 +141,4 @@ channels:
 	require.Equal(t, 1, strings.Count(log, "wanted=true"))
 	require.Equal(t, 1, strings.Count(log, "wanted=false"))
 	require.Contains(t, log, "service=full-time on=true expires=2030-01-01")
-}
-
-func post(t *testing.T, url string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, nil)
-	require.NoError(t, err)
-	resp, err := http.DefaultClient.Do(req)
-	require.NoError(t, err)
-	require.NoError(t, resp.Body.Close())
-	require.Equal(t, http.StatusOK, resp.StatusCode)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/millrace-video/millrace/cmd/internal/config"
 	"github.com/millrace-video/millrace/hal"
@@ -20,7 +21,9 @@ type recorders struct {
 	merger  *record.Merger
 	catalog record.Catalog
 	space   record.Space
-	byName  map[string]*record.Recorder // written before the first channel starts
+
+	mu     sync.Mutex
+	byName map[string]*record.Recorder
 
 	stop    context.CancelFunc
 	workers *pool.Workers
@@ -34,20 +37,28 @@ func newRecorders(catalog record.Catalog, space record.Space, clock *hal.Clock, 
 	}
 }
 
-// add makes the recorder of a channel.
+// add makes the recorder of a channel that is recorded as long as it runs.
 func (r *recorders) add(channel, dir string, c config.Record) *record.Recorder {
+	one := r.make(dir, c, "")
+	r.mu.Lock()
+	r.byName[channel] = one
+	r.mu.Unlock()
+	return one
+}
+
+// make returns a recorder that shares what all of them share. between is the cause of its gaps
+// where there is no other.
+func (r *recorders) make(dir string, c config.Record, between record.Cause) *record.Recorder {
 	resume := c.Resume
 	if resume == 0 {
 		resume = -1
 	}
-	one := record.To(dir, record.Config{
+	return record.To(dir, record.Config{
 		SegmentDuration: c.SegmentDuration, SegmentBytes: c.SegmentBytes, FragmentDuration: c.FragmentDuration,
 		Sync: c.Sync, OnCommand: c.OnCommand, Resume: resume,
 		Merge:   record.MergePolicy{Off: c.Merge == "off", KeepParts: c.Merge == "keep", MaxBytes: c.MergeBytes},
-		Catalog: r.catalog, Space: r.space, Disks: r.disks, Merger: r.merger,
+		Between: between, Catalog: r.catalog, Space: r.space, Disks: r.disks, Merger: r.merger,
 	})
-	r.byName[channel] = one
-	return one
 }
 
 // start runs what the recorders share, and keeps their clock true.
@@ -87,7 +98,9 @@ func (r *recorders) end() {
 
 // Recording implements api.Recordings.
 func (r *recorders) Recording(channel string, on bool) error {
+	r.mu.Lock()
 	one, ok := r.byName[channel]
+	r.mu.Unlock()
 	switch {
 	case !ok:
 		return fmt.Errorf("channel %s does not record: record.enabled is false in its configuration", channel)

@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"errors"
+	"path/filepath"
+	"time"
 
 	"github.com/millrace-video/millrace/cmd/internal/catalog"
 	"github.com/millrace-video/millrace/cmd/internal/config"
@@ -23,7 +25,7 @@ type storage struct {
 // openStorage opens the catalog and starts its worker.
 func (a *App) openStorage(ctx context.Context, threads *pool.Pool) (*storage, error) {
 	cfg := CatalogConfig(a.cfg)
-	cfg.Clock, cfg.Logger, cfg.Cause = a.clock, a.log, a.notRecording
+	cfg.Clock, cfg.Logger, cfg.Now = a.clock, a.log, a.recordingNow
 	opened, err := catalog.Open(cfg)
 	if err != nil {
 		return nil, err
@@ -52,11 +54,19 @@ func (s *storage) end() error {
 	return err
 }
 
+// Timeline is the catalog's, with what was entered a moment ago where the disk takes it.
+func (s *storage) Timeline(channel string, from, to time.Time) (catalog.Timeline, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = s.Flush(ctx) //nolint:errcheck // the catalog says itself what is wrong with its disk
+	return s.Catalog.Timeline(channel, from, to)
+}
+
 // CatalogConfig is what a configuration says of the catalog.
 func CatalogConfig(cfg config.Config) catalog.Config {
 	c := catalog.Config{Data: cfg.Data, Budget: catalog.Budget{MaxBytes: cfg.Disk.MaxBytes, MinFree: cfg.Disk.MinFree}}
 	for _, ch := range cfg.Channels {
-		if !ch.Record.Enabled {
+		if !ch.Record.Enabled && !ch.Events.Record {
 			continue
 		}
 		dir := ch.Record.Dir
@@ -71,28 +81,48 @@ func CatalogConfig(cfg config.Config) catalog.Config {
 	return c
 }
 
-// notRecording says why nothing is recorded of a channel now.
-func (a *App) notRecording(channel string) (record.Cause, string) {
+// recordingNow says what a channel's recorder is doing, and why nothing where nothing is recorded.
+func (a *App) recordingNow(channel string) catalog.Now {
 	ch, err := a.eng.Channel(channel)
 	if err != nil {
-		return record.NotRunning, ""
+		return catalog.Now{Cause: record.NotRunning}
 	}
 	s := ch.Status()
+	stage, now := recorderOf(s)
+	does := catalog.Now{File: filepath.Base(now.File), Written: now.Length}
 	switch ch.State() {
 	case pipeline.Waiting:
-		return record.SourceLost, whyNot(s)
+		does.Cause, does.Detail = record.SourceLost, whyNot(s)
 	case pipeline.Paused, pipeline.Parked:
-		return record.Paused, ""
+		does.Cause = record.Paused
 	case pipeline.Failed:
-		return record.Failed, s.Cause
+		does.Cause, does.Detail = record.Failed, s.Cause
 	case pipeline.Exited, pipeline.Exiting, pipeline.Ended:
-		return record.NotRunning, ""
+		does.Cause = record.NotRunning
 	case pipeline.Running, pipeline.Degraded:
-	}
-	for _, stage := range s.Stages {
-		if now, ok := stage.Stats.(record.Stats); ok && now.EndedBy != "" {
-			return record.Cause(now.EndedBy), stage.Cause
+		switch {
+		case now.Writing:
+		case stage.Name == "":
+			does.Cause = record.NoEvent
+		case now.State == "stopped":
+			does.Cause = record.Stopped
+		case now.EndedBy != "":
+			does.Cause = record.Cause(now.EndedBy)
+		case stage.State == "restarting":
+			does.Cause, does.Detail = record.Disk, stage.Cause
+		default:
+			does.Cause = record.Starting
 		}
 	}
-	return record.Starting, s.Cause
+	return does
+}
+
+// recorderOf returns a channel's recorder as its status has it.
+func recorderOf(s pipeline.Status) (pipeline.StageStatus, record.Stats) {
+	for _, stage := range s.Stages {
+		if now, ok := stage.Stats.(record.Stats); ok {
+			return stage, now
+		}
+	}
+	return pipeline.StageStatus{}, record.Stats{}
 }

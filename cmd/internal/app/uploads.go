@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/millrace-video/millrace/cmd/internal/api"
@@ -31,7 +32,9 @@ type uploads struct {
 	up     *upload.Uploader
 	pool   *pool.Pool
 	log    *slog.Logger
-	frames map[string]*upload.Frames // by channel; nobody writes it once the channels run
+
+	mu     sync.Mutex
+	frames map[string]*upload.Frames // by channel
 }
 
 var _ api.Uploads = (*uploads)(nil)
@@ -42,8 +45,7 @@ func wantsUploads(cfg *config.Config) bool {
 }
 
 // openUploads opens the store; the share of workers for it is a pool of its own.
-func openUploads(cfg *config.Config, log *slog.Logger) (*uploads, error) {
-	clock := hal.NewClock()
+func openUploads(cfg *config.Config, clock *hal.Clock, log *slog.Logger) (*uploads, error) {
 	link, err := upload.NewUplink(uplinkConfig(cfg.Uplink), clock)
 	if err != nil {
 		return nil, err
@@ -125,13 +127,17 @@ func (u *uploads) branch(def *pipeline.Definition, reg *hal.Registry, ch config.
 		file = filepath.Join(data, file)
 	}
 	stage := upload.NewFrames(u.up, reg, upload.FramesConfig{Every: f.Every, PerSecond: f.PerSecond, Group: f.Group, Quality: f.Quality, Log: file})
+	u.mu.Lock()
 	u.frames[ch.Name] = stage
+	u.mu.Unlock()
 	def.Branch(FramesBranch, upload.FramesLimit(), stage)
 }
 
 // Frames implements api.Uploads.
 func (u *uploads) Frames(channel string) ([]upload.FrameResult, bool) {
+	u.mu.Lock()
 	f, ok := u.frames[channel]
+	u.mu.Unlock()
 	if !ok {
 		return nil, false
 	}

@@ -33,13 +33,13 @@ func newFold(tx *bolt.Tx, name string, a *anchors) (*fold, error) {
 		pieces: b.Bucket([]byte(bucketPieces)), unlink: b.Bucket([]byte(bucketUnlink)),
 	}
 	f.items.FillPercent, f.walls.FillPercent = 0.9, 0.9 // they grow at their end
-	return f, getJSON(b, keyState, &f.state)
+	return f, getState(b, &f.state)
 }
 
 // done writes what is known beside the items.
 func (f *fold) done(at position) error {
 	f.state.At = at
-	return putJSON(f.channel, keyState, &f.state)
+	return putState(f.channel, &f.state)
 }
 
 // apply takes in one line, which stands in a piece of the journal. What it does depends on
@@ -182,7 +182,7 @@ func (f *fold) remove(place uint64, isCopy bool) error {
 	if err != nil || gone == nil || gone.Kind == itemGap {
 		return err
 	}
-	if err := f.unlinkLater(gone.Segment.File); err != nil {
+	if err = f.unlinkLater(gone.Segment.File); err != nil {
 		return err
 	}
 	if isCopy {
@@ -192,7 +192,7 @@ func (f *fold) remove(place uint64, isCopy bool) error {
 	if err != nil {
 		return err
 	}
-	if err := f.drop(key); err != nil {
+	if err = f.drop(key); err != nil {
 		return err
 	}
 	if first {

@@ -34,6 +34,7 @@ type Catalog struct {
 	trouble trouble // with journals and database
 	short   trouble // with the budget
 	due     bool    // the worker's: the budget is to be looked at
+	opened  bool    // the worker's: recorders may be at work
 	fresh   bool    // the worker's: the database was not there
 	suspect int     // the worker's: how often the database failed in a row
 }
@@ -53,6 +54,7 @@ type channel struct {
 	// The worker's own.
 	pinned  uint64      // under Catalog.mu: the number of the latest pin
 	ready   atomic.Bool // its journal is open, and the database has taken it in
+	settled bool        // it was put in order with its files
 	begun   bool        // this program has entered something
 	journal *journal
 	ahead   []line   // in the journal, not in the database
@@ -73,6 +75,7 @@ func Open(cfg Config) (*Catalog, error) {
 	if err := c.ready(); isFinal(err) {
 		return nil, err
 	}
+	c.opened = true
 	c.rounds()
 	_ = c.step(false) //nolint:errcheck // said, and tried again by Run
 	return c, nil

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/millrace-video/millrace/hal"
 	"github.com/millrace-video/millrace/stages/record"
@@ -19,8 +20,8 @@ type Config struct {
 
 	// Salvage repairs a file that was open when the program ended. Default: record.Salvage.
 	Salvage func(path string) (record.Salvaged, error)
-	// Cause says why nothing is recorded of a channel now. Default: nobody knows.
-	Cause func(channel string) (record.Cause, string)
+	// Now says what a channel's recorder is doing. Default: nothing runs.
+	Now func(channel string) Now
 	// Synchronised says whether the system's clock is right. Default: the kernel is asked.
 	Synchronised func() bool
 	// BootID names the machine's boot. Default: the kernel's.
@@ -29,6 +30,14 @@ type Config struct {
 	Budget
 
 	progress func(string) // of a rebuild
+}
+
+// Now is what a recorder is doing.
+type Now struct {
+	Cause   record.Cause  // why nothing is recorded; "": all is well
+	Detail  string        // for a person
+	File    string        // the latest, without its folder
+	Written time.Duration // how long that is
 }
 
 // Channel is one whose recordings the catalog keeps account of.
@@ -48,8 +57,8 @@ func (c Config) withDefaults() Config {
 	if c.Salvage == nil {
 		c.Salvage = record.Salvage
 	}
-	if c.Cause == nil {
-		c.Cause = func(string) (record.Cause, string) { return record.NotRunning, "" }
+	if c.Now == nil {
+		c.Now = func(string) Now { return Now{Cause: record.NotRunning} }
 	}
 	if c.Synchronised == nil {
 		c.Synchronised = synchronised

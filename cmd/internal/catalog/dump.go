@@ -75,7 +75,7 @@ func (s *store) dump(w io.Writer, known *anchors) error {
 func dumpChannel(b *bolt.Bucket, name string, used map[uint32]bool) (DumpChannel, error) {
 	ch := DumpChannel{Name: name, Items: []DumpItem{}}
 	var st state
-	if err := getJSON(b, keyState, &st); err != nil {
+	if err := getState(b, &st); err != nil {
 		return ch, err
 	}
 	ch.Segments, ch.Bytes, ch.Last = st.Segments, st.Bytes, st.Last

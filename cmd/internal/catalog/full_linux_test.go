@@ -136,13 +136,11 @@ func TestFullDisk(t *testing.T) { // R7, must-show 3
 			var all sync.WaitGroup
 			errs := make([]error, len(cameras))
 			for n, c := range cameras {
-				all.Add(1)
-				go func() {
-					defer all.Done()
+				all.Go(func() {
 					for i := 0; (i < files || time.Now().Before(until)) && errs[n] == nil; i++ {
 						errs[n] = c.segment(size)
 					}
-				}()
+				})
 			}
 			all.Wait()
 			for n, c := range cameras {

@@ -63,7 +63,6 @@ func itemKey(place uint64, class byte, seq uint32) []byte {
 
 func keyPlace(key []byte) uint64 { return binary.BigEndian.Uint64(key) }
 func keyClass(key []byte) byte   { return key[8] }
-func keySeq(key []byte) uint32   { return binary.BigEndian.Uint32(key[9:]) }
 
 // The index by wall: what is short is found by where it begins, so that a query looks back no
 // further than shortest; what is long has a list of its own.
@@ -158,12 +157,12 @@ func (c *coder) unsigned(v *uint64) {
 		c.buf = binary.AppendUvarint(c.buf, *v)
 		return
 	}
-	n := 0
-	if *v, n = binary.Uvarint(c.buf); n <= 0 {
+	got, n := binary.Uvarint(c.buf)
+	if n <= 0 {
 		c.failed, c.buf = true, nil
 		return
 	}
-	c.buf = c.buf[n:]
+	*v, c.buf = got, c.buf[n:]
 }
 
 func (c *coder) signed(v *int64) {

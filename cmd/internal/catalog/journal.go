@@ -99,7 +99,7 @@ func wholeLines(f *os.File) (whole, size int64, err error) {
 // that it wrote, and where that begins.
 func (j *journal) append(lines []line) (all []line, from position, err error) {
 	if j.file == nil || j.at.Offset >= pieceSize {
-		if err := j.begin(); err != nil {
+		if err = j.begin(); err != nil {
 			return nil, j.at, err
 		}
 	}
@@ -185,7 +185,7 @@ func (j *journal) begin() error {
 	if err != nil {
 		return err
 	}
-	if err := syncDir(j.dir); err != nil {
+	if err = syncDir(j.dir); err != nil {
 		return errors.Join(err, f.Close())
 	}
 	err = j.close()

@@ -49,7 +49,7 @@ func (l *life) file() {
 		hole := l.pass(minute)
 		l.gap(from, l.now(), record.Dropped)
 		l.missing[record.Dropped] += hole
-		length += hole + l.pass(minute)
+		l.pass(minute)
 		l.recorded -= hole
 		length = time.Duration(l.now().Mono - start.Mono)
 	}

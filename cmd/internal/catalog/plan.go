@@ -112,7 +112,8 @@ func Plan(v View) (gone []Sacrifice, short []Shortage, more bool) {
 func Next(v View, disk, most int) []Sacrifice {
 	p := newPlanner(v)
 	on := func(ch int) bool { return v.Channels[ch].Disk == disk }
-	for len(p.gone) < most && p.giveUp(WhyFree, on) {
+	for left := true; left && len(p.gone) < most; {
+		left = p.giveUp(WhyFree, on)
 	}
 	return p.gone
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -96,7 +97,8 @@ func isFinal(err error) bool { return errors.Is(err, ErrInUse) }
 // unusable looks at an error of the database: after a fault it is let go, and the next step opens
 // it again; the second time it is taken for damaged.
 func (c *Catalog) unusable(err error) error {
-	if !isDamage(err) {
+	damaged := isDamage(err)
+	if !damaged && !isGone(err) {
 		return err
 	}
 	c.mu.Lock()
@@ -113,8 +115,20 @@ func (c *Catalog) unusable(err error) error {
 	if s == nil {
 		return err
 	}
-	c.suspect++
-	return errors.Join(err, s.abandon())
+	if damaged {
+		c.suspect++
+	}
+	return errors.Join(err, s.close())
+}
+
+// isGone says whether a file that is open lies on a disk that is another one now, or will be.
+func isGone(err error) bool {
+	for _, no := range []syscall.Errno{syscall.EROFS, syscall.EIO, syscall.ENODEV, syscall.ENXIO, syscall.ESTALE, syscall.EBADF} {
+		if errors.Is(err, no) {
+			return true
+		}
+	}
+	return false
 }
 
 // readyChannel opens a channel's journal, brings the database up to it and puts both in order
@@ -137,11 +151,7 @@ func (c *Catalog) readyChannel(s *store, ch *channel) error {
 	if err != nil {
 		return errors.Join(err, j.close())
 	}
-	r := reconciler{catalog: c, ch: ch, there: there, state: now}
-	var notes []line
-	if err = s.view(func(tx *bolt.Tx) error { return r.look(channelBucket(tx, ch.Name)) }); err == nil {
-		notes, err = r.settle(s)
-	}
+	notes, err := c.reconcile(s, ch, there, now)
 	if err != nil {
 		return errors.Join(err, j.close())
 	}
@@ -155,6 +165,27 @@ func (c *Catalog) readyChannel(s *store, ch *channel) error {
 	return nil
 }
 
+// reconcile puts a channel in order with its files, once in a program: later they are its own
+// recorder's, which writes to them.
+func (c *Catalog) reconcile(s *store, ch *channel, there folder, now state) (notes []line, err error) {
+	if ch.settled {
+		return nil, nil
+	}
+	r := reconciler{catalog: c, ch: ch, there: there, state: now, late: c.opened}
+	err = s.view(func(tx *bolt.Tx) error {
+		b := channelBucket(tx, ch.Name)
+		if b == nil {
+			return errDamaged
+		}
+		return r.look(b)
+	})
+	if err == nil {
+		notes, err = r.settle(s)
+	}
+	ch.settled = err == nil
+	return notes, err
+}
+
 // catchUp takes into the database what the journal has more than it; mostly that is nothing.
 func (c *Catalog) catchUp(s *store, ch *channel) (now state, err error) {
 	same := false
@@ -164,7 +195,7 @@ func (c *Catalog) catchUp(s *store, ch *channel) (now state, err error) {
 			return nil
 		}
 		same = true
-		return getJSON(b, keyState, &now)
+		return getState(b, &now)
 	})
 	if err != nil || same && now.At == ch.journal.at {
 		return now, err

@@ -34,10 +34,6 @@ func Rebuild(cfg Config, progress func(string)) (*Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	aside := path + ".old"
-	if err := os.Rename(path, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
 	found, err := Discover(cfg.Data)
 	if err != nil {
 		return nil, err
@@ -48,6 +44,15 @@ func Rebuild(cfg Config, progress func(string)) (*Catalog, error) {
 		}
 	}
 	cfg.progress = progress
+	return anew(cfg, path)
+}
+
+// anew opens a catalog without its database, which is kept until there is another.
+func anew(cfg Config, path string) (*Catalog, error) {
+	aside := path + ".old"
+	if err := os.Rename(path, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
 	c, err := Open(cfg)
 	if err == nil {
 		if text := c.trouble.now(); text != "" {
@@ -57,10 +62,10 @@ func Rebuild(cfg Config, progress func(string)) (*Catalog, error) {
 	if err != nil {
 		return nil, errors.Join(err, os.Rename(aside, path))
 	}
-	if err := os.Remove(aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return c, err
+	if err = os.Remove(aside); errors.Is(err, fs.ErrNotExist) {
+		err = nil
 	}
-	return c, nil
+	return c, err
 }
 
 // Discover returns the channels that have a folder with recordings or a journal in a data folder.
@@ -145,13 +150,13 @@ func OpenToRead(cfg Config) (*Catalog, error) {
 	}
 	c.store = s
 	err = s.view(func(tx *bolt.Tx) error {
-		if err := c.loadAnchors(tx); err != nil {
-			return err
+		if known := c.loadAnchors(tx); known != nil {
+			return known
 		}
 		return tx.Bucket([]byte(bucketChannels)).ForEachBucket(func(name []byte) error {
 			ch := c.channel(string(name), Channel{})
 			ch.ready.Store(true)
-			return getJSON(channelBucket(tx, ch.Name), keyState, &ch.state)
+			return getState(channelBucket(tx, ch.Name), &ch.state)
 		})
 	})
 	if err != nil {

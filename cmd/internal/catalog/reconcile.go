@@ -39,22 +39,23 @@ func isMerged(name string) bool { return strings.HasSuffix(name, mergedEnd) }
 // fileNumber returns the number in the name of a recording, NUMBER-TIME.mp4 or
 // NUMBER-TIME.merged.mp4, and its time.
 func fileNumber(name string) (number uint64, label time.Time, ok bool) {
-	if front, ok := strings.CutSuffix(name, mergedEnd); ok {
-		name = front + ".mp4"
-	}
-	front, back, ok := strings.Cut(strings.TrimSuffix(name, ".mp4"), "-")
-	if !ok || !strings.HasSuffix(name, ".mp4") || len(front) < numberMin || len(front) > numberMax {
-		return 0, label, false
-	}
-	number, err := strconv.ParseUint(front, 10, 64)
-	if err != nil || number == 0 {
-		return 0, label, false
-	}
-	label, err = time.Parse(timeLabel, back)
+	number, ok = numberOf(name)
+	_, back, _ := strings.Cut(name, "-")
+	label, err := time.Parse(timeLabel, strings.TrimSuffix(strings.TrimSuffix(back, ".mp4"), ".merged"))
 	if err != nil {
 		label = time.Time{}
 	}
-	return number, label, true
+	return number, label, ok
+}
+
+// numberOf is fileNumber for who needs no time: a folder has very many names.
+func numberOf(name string) (uint64, bool) {
+	dash := strings.IndexByte(name, '-')
+	if dash < numberMin || dash > numberMax || !strings.HasSuffix(name, ".mp4") {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(name[:dash], 10, 64)
+	return n, err == nil && n > 0
 }
 
 // list reads a folder. One that is not there is empty.
@@ -85,7 +86,7 @@ func (f *folder) add(name string) {
 	if n, ok := pieceNumber(name); ok {
 		f.pieces = append(f.pieces, n)
 	}
-	switch n, _, ok := fileNumber(name); {
+	switch n, ok := numberOf(name); {
 	case !ok:
 	case isMerged(name):
 		f.merged = append(f.merged, n)
@@ -101,6 +102,7 @@ type reconciler struct {
 	ch      *channel
 	there   folder
 	state   state
+	late    bool // recorders are at work: files that the catalog does not know may be theirs
 
 	open    []item   // segments that were not closed
 	missing []item   // segments whose file is gone
@@ -113,24 +115,14 @@ type reconciler struct {
 // look reads what the database knows: only what can have changed, or everything where the
 // number of files is not what it should be.
 func (r *reconciler) look(b *bolt.Bucket) error {
-	slices.Sort(r.there.files)
-	slices.Sort(r.there.merged)
-	known := int64(0)
-	for _, n := range slices.Concat(r.there.files, r.there.merged) {
-		if n <= r.state.Last {
-			known++
-		}
-	}
 	err := b.Bucket([]byte(bucketUnlink)).ForEach(func(k, _ []byte) error {
 		r.unlink = append(r.unlink, string(k))
-		if r.has(string(k)) {
-			known--
-		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+	known := r.count()
 	c := b.Bucket([]byte(bucketItems)).Cursor()
 	if known != r.state.Segments {
 		r.known, r.joins = make(map[uint64]bool, r.state.Segments), map[uint64]bool{}
@@ -144,18 +136,42 @@ func (r *reconciler) look(b *bolt.Bucket) error {
 		}
 		return nil
 	}
-	for k, v := c.Last(); k != nil; k, v = c.Prev() {
+	for k, v := c.Last(); k != nil && keyPlace(k)+recent >= r.state.Last; k, v = c.Prev() {
 		if keyClass(k) == classGap {
 			continue
 		}
 		if err := r.check(v); err != nil {
 			return err
 		}
-		if i := keyPlace(k); i+recent < r.state.Last {
-			return nil
-		}
 	}
 	return nil
+}
+
+// count returns how many files there are with numbers that the catalog has seen and that are
+// not given up. Where that is what it should be, the recent ones are all that is looked at
+// further, and the others are forgotten.
+func (r *reconciler) count() (known int64) {
+	all := [][]uint64{r.there.files, r.there.merged}
+	for _, numbers := range all {
+		for _, n := range numbers {
+			if n <= r.state.Last {
+				known++
+			}
+		}
+	}
+	if known == r.state.Segments && len(r.unlink) == 0 {
+		old := func(n uint64) bool { return n+2*recent < r.state.Last }
+		r.there.files = slices.DeleteFunc(r.there.files, old)
+		r.there.merged = slices.DeleteFunc(r.there.merged, old)
+	}
+	slices.Sort(r.there.files)
+	slices.Sort(r.there.merged)
+	for _, name := range r.unlink {
+		if r.has(name) {
+			known--
+		}
+	}
+	return known
 }
 
 // recent is how many of the latest segments may have been open when the program ended.
@@ -163,7 +179,7 @@ const recent = 16
 
 // has says whether a file is there, by its number.
 func (r *reconciler) has(name string) bool {
-	n, _, _ := fileNumber(name)
+	n, _ := numberOf(name)
 	there := r.there.files
 	if isMerged(name) {
 		there = r.there.merged
@@ -174,7 +190,7 @@ func (r *reconciler) has(name string) bool {
 
 // know takes down that the catalog knows a file.
 func (r *reconciler) know(name string) {
-	if n, _, ok := fileNumber(name); ok && isMerged(name) {
+	if n, ok := numberOf(name); ok && isMerged(name) {
 		r.joins[n] = true
 	} else if ok {
 		r.known[n] = true
@@ -269,7 +285,7 @@ func (r *reconciler) isNew(n uint64) bool {
 // newer takes in files that the catalog does not know: those with numbers above all others,
 // and, where the number of files was not what it should be, the rest.
 func (r *reconciler) newer() ([]line, error) {
-	if r.known == nil && !slices.ContainsFunc(r.there.files, r.isNew) {
+	if r.late || r.known == nil && !slices.ContainsFunc(r.there.files, r.isNew) {
 		return nil, nil
 	}
 	entries, err := os.ReadDir(r.ch.folder) // by name, and so by number

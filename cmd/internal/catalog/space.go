@@ -73,9 +73,9 @@ func (c *Catalog) hold(order []*channel, dir string, want int64) (freed bool, sh
 		if c.store == nil {
 			return freed, nil, ErrUnavailable
 		}
-		v, err := c.view(c.store, order, dir, want)
-		if len(v.Channels) == 0 && err != nil {
-			return freed, nil, c.unusable(err)
+		v, seen := c.view(c.store, order, dir, want)
+		if len(v.Channels) == 0 && seen != nil {
+			return freed, nil, c.unusable(seen)
 		}
 		gone, short, more := Plan(v)
 		for i := 0; i < len(gone); i += listed {
@@ -85,7 +85,7 @@ func (c *Catalog) hold(order []*channel, dir string, want int64) (freed bool, sh
 			freed = true
 		}
 		if !more {
-			return freed, short, err
+			return freed, short, seen
 		}
 	}
 	c.due = true

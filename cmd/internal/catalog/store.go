@@ -9,10 +9,12 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
+	"golang.org/x/sys/unix"
 )
 
 var (
@@ -49,13 +51,15 @@ const (
 	keyState  = "state"
 )
 
-// store is the database's file. It outlives a disk that vanishes under its mapping.
+// store is the database's file. A disk that vanishes under its mapping makes errors, once, and
+// then none but the word that it is over.
 type store struct {
-	path string
+	path  string
+	db    *bolt.DB
+	files []*os.File  // that bbolt opened
+	dead  atomic.Bool // it faulted: its locks may be held for ever
 
-	mu   sync.RWMutex // held for reading while the database is used
-	db   *bolt.DB
-	file *os.File
+	begins sync.Mutex // held while a transaction begins, so that nobody waits for a lock that died
 }
 
 // openStore opens or makes the database.
@@ -65,7 +69,9 @@ func openStore(path string) (*store, error) {
 		Timeout: lockWait, FreelistType: bolt.FreelistMapType, NoStatistics: true,
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 			f, err := os.OpenFile(name, flag, mode)
-			s.file = f
+			if err == nil {
+				s.files = append(s.files, f)
+			}
 			return f, err
 		},
 	}
@@ -77,9 +83,7 @@ func openStore(path string) (*store, error) {
 	case errors.Is(err, berrors.ErrTimeout):
 		return nil, fmt.Errorf("%s: %w: end it first, or ask it (--api)", path, ErrInUse)
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, errDamaged):
-		if s.file != nil {
-			err = errors.Join(err, ignoreClosed(s.file.Close()))
-		}
+		err = errors.Join(err, s.closeFiles())
 		return nil, fmt.Errorf("%s: %w: %w", path, errDamaged, err)
 	case err != nil:
 		return nil, fmt.Errorf("open the catalog %s: %w", path, err)
@@ -90,11 +94,19 @@ func openStore(path string) (*store, error) {
 	return s, nil
 }
 
-func ignoreClosed(err error) error {
-	if errors.Is(err, fs.ErrClosed) {
-		return nil
+// closeFiles closes what bbolt has left open.
+func (s *store) closeFiles() error {
+	var errs []error
+	for _, f := range s.files {
+		// The mapping keeps the file, and with it the lock.
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_UN); err != nil && !errors.Is(err, unix.EBADF) {
+			errs = append(errs, err)
+		}
+		if err := f.Close(); !errors.Is(err, fs.ErrClosed) {
+			errs = append(errs, err)
+		}
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 // prepared looks whether a database has what it needs, and gives it to a new one.
@@ -129,22 +141,52 @@ func prepare(tx *bolt.Tx) error {
 }
 
 // update runs f in one transaction that is durable when update returns nil.
-func (s *store) update(f func(tx *bolt.Tx) error) error {
-	return s.use(func(db *bolt.DB) error { return db.Update(f) })
-}
+func (s *store) update(f func(tx *bolt.Tx) error) error { return s.use(true, f) }
 
 // view runs f on one state of the database.
-func (s *store) view(f func(tx *bolt.Tx) error) error {
-	return s.use(func(db *bolt.DB) error { return db.View(f) })
+func (s *store) view(f func(tx *bolt.Tx) error) error { return s.use(false, f) }
+
+func (s *store) use(write bool, f func(tx *bolt.Tx) error) error {
+	tx, err := s.begin(write)
+	if err != nil {
+		return err
+	}
+	return s.guard(func() error {
+		if err := f(tx); err != nil {
+			return errors.Join(err, tx.Rollback())
+		}
+		if write {
+			return tx.Commit()
+		}
+		return tx.Rollback()
+	})
 }
 
-func (s *store) use(f func(db *bolt.DB) error) error {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.db == nil {
-		return ErrUnavailable
+func (s *store) begin(write bool) (tx *bolt.Tx, err error) {
+	s.begins.Lock()
+	defer s.begins.Unlock()
+	if s.dead.Load() {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, errDamaged)
 	}
-	return guarded(func() error { return f(s.db) })
+	err = s.guard(func() error {
+		tx, err = s.db.Begin(write)
+		return err
+	})
+	return tx, err
+}
+
+// guard is guarded for what uses the database, which is dead after a panic.
+func (s *store) guard(f func() error) error {
+	done := false
+	err := guarded(func() error {
+		err := f()
+		done = true
+		return err
+	})
+	if !done {
+		s.dead.Store(true)
+	}
+	return err
 }
 
 // guarded turns a fault of the mapping (a disk that is gone) and a damaged page, at which bbolt
@@ -159,24 +201,13 @@ func guarded(f func() error) (err error) {
 	return f()
 }
 
-// close gives the file back.
+// close gives the file back, when nobody uses it any longer. Of one that is dead only the file is
+// closed, which ends its lock.
 func (s *store) close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.db == nil {
-		return nil
+	if s.dead.Load() {
+		return s.closeFiles()
 	}
-	db := s.db
-	s.db = nil
-	return guarded(db.Close)
-}
-
-// abandon lets go of a database that faulted: its locks may be held for ever, its file's is not.
-func (s *store) abandon() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.db = nil
-	return ignoreClosed(s.file.Close())
+	return s.guard(s.db.Close)
 }
 
 // channelBucket returns a channel's bucket; nil where there is none.
@@ -198,8 +229,8 @@ func makeChannel(tx *bolt.Tx, name string) (*bolt.Bucket, error) {
 	return b, nil
 }
 
-func getJSON(b *bolt.Bucket, key string, to any) error {
-	text := b.Get([]byte(key))
+func getState(b *bolt.Bucket, to *state) error {
+	text := b.Get([]byte(keyState))
 	if text == nil {
 		return nil
 	}
@@ -209,12 +240,12 @@ func getJSON(b *bolt.Bucket, key string, to any) error {
 	return nil
 }
 
-func putJSON(b *bolt.Bucket, key string, v any) error {
+func putState(b *bolt.Bucket, v *state) error {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	return b.Put([]byte(key), text)
+	return b.Put([]byte(keyState), text)
 }
 
 // oldestPiece returns the number of the oldest piece of a channel's journal that says something

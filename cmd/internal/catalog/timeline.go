@@ -65,7 +65,7 @@ func (c *Catalog) Timeline(channel string, from, to time.Time) (Timeline, error)
 	case s == nil:
 		return Timeline{}, ErrUnavailable
 	}
-	q := query{from: from.UnixNano(), to: to.UnixNano(), anchors: c.anchors, keys: map[string]bool{}, gone: gone}
+	q := query{from: from.UnixNano(), to: to.UnixNano(), anchors: c.anchors, keys: map[string]bool{}, gone: gone, does: c.cfg.Now(channel)}
 	q.now = c.cfg.Clock.Mono()
 	q.wall = c.cfg.Clock.Wall(q.now).UnixNano()
 	if err := s.view(func(tx *bolt.Tx) error { return q.run(channelBucket(tx, channel)) }); err != nil {
@@ -79,13 +79,18 @@ func (c *Catalog) Timeline(channel string, from, to time.Time) (Timeline, error)
 
 // openEnd adds the gap that lasts, where nothing is being recorded.
 func (c *Catalog) openEnd(t *Timeline, b ledger, q query) {
-	if b.Open != 0 || !b.Born {
+	if !b.Born || b.Open != 0 && q.does.Cause == "" {
 		return
 	}
 	present := record.Instant{Mono: q.now, Wall: q.wall, Anchor: c.cfg.Clock.Anchor().Number}
 	present.Anchor = c.anchors.find(present.Anchor, c.start)
-	g := Gap{Gap: record.Gap{After: b.After, From: b.End, To: present}, Open: true}
-	g.Cause, g.Detail = c.cfg.Cause(t.Channel)
+	g := Gap{Gap: record.Gap{After: b.After, From: b.End, To: present, Cause: q.does.Cause, Detail: q.does.Detail}, Open: true}
+	if b.Open != 0 {
+		g.After, g.From = b.Open, q.ends
+	}
+	if g.Cause == "" {
+		g.Cause = record.Starting // a file, as soon as its first fragment is whole
+	}
 	var known bool
 	g.Length, known = c.anchors.between(g.From, g.To)
 	g.Unknown = !known
@@ -100,6 +105,8 @@ type query struct {
 	now, wall int64 // the present
 	anchors   *anchors
 	gone      map[uint64]bool
+	does      Now
+	ends      record.Instant // where the segment that grows ends, where nothing comes
 
 	pins  []Pin
 	keys  map[string]bool
@@ -177,13 +184,18 @@ func (q *query) take(key, value []byte) error {
 		return fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	if i.Kind == itemOpen && q.anchors.get(i.Segment.Start.Anchor).Boot != "" {
-		i.Segment.Length = max(i.Segment.Length, time.Duration(q.now-i.Segment.Start.Mono))
+		long := time.Duration(q.now - i.Segment.Start.Mono)
+		if q.does.Cause != "" && q.does.File == i.Segment.File {
+			long = min(long, q.does.Written)
+		}
+		i.Segment.Length = max(i.Segment.Length, long)
+		q.ends = i.Segment.End()
 	}
 	overlaps := i.Kind.isSegment() && overlap(i.from().Wall, i.to().Wall, q.from, q.to)
 	if i.Kind == itemGap {
 		overlaps = q.overlapsGap(q.gap(i.Gap))
 	}
-	if overlaps && !(i.Kind.isSegment() && q.gone[keyPlace(key)]) {
+	if overlaps && (i.Kind == itemGap || !q.gone[keyPlace(key)]) {
 		q.found = append(q.found, foundItem{key, i})
 	}
 	return nil

@@ -75,8 +75,8 @@ func (c *Catalog) Usage() (Usage, error) {
 				Name: one.Name, Folder: ch.folder, Disk: v.Disks[one.Disk].Name, Bytes: one.Bytes,
 				Keep: ch.Limits.Keep, MaxBytes: ch.Limits.MaxBytes,
 			}
-			if err := use.fill(channelBucket(tx, one.Name)); err != nil {
-				return err
+			if wrong := use.fill(channelBucket(tx, one.Name)); wrong != nil {
+				return wrong
 			}
 			u.Bytes += one.Bytes
 			u.Channels = append(u.Channels, use)
@@ -92,7 +92,7 @@ func (u *ChannelUsage) fill(b *bolt.Bucket) error {
 		return nil
 	}
 	var st state
-	if err := getJSON(b, keyState, &st); err != nil {
+	if err := getState(b, &st); err != nil {
 		return err
 	}
 	pins, err := readPins(b.Bucket([]byte(bucketPins)))
@@ -103,9 +103,9 @@ func (u *ChannelUsage) fill(b *bolt.Bucket) error {
 	c := b.Bucket([]byte(bucketItems)).Cursor()
 	end := func(k, v []byte, step func() ([]byte, []byte), of func(*item) time.Time) (*time.Time, error) {
 		for ; k != nil; k, v = step() {
-			i, err := decodeItem(v)
-			if err != nil {
-				return nil, fmt.Errorf("%w: %w", errDamaged, err)
+			i, wrong := decodeItem(v)
+			if wrong != nil {
+				return nil, fmt.Errorf("%w: %w", errDamaged, wrong)
 			}
 			if i.Kind.isSegment() {
 				t := of(&i)

@@ -88,7 +88,7 @@ func (c *Catalog) view(s *store, order []*channel, dir string, want int64) (View
 // look lists a channel's oldest files.
 func (c *Catalog) look(b *bolt.Bucket, ch *channel, now int64, boots map[uint32]uint32, to *ChannelView) error {
 	var st state
-	if err := getJSON(b, keyState, &st); err != nil {
+	if err := getState(b, &st); err != nil {
 		return err
 	}
 	to.Bytes = st.Bytes
@@ -99,15 +99,12 @@ func (c *Catalog) look(b *bolt.Bucket, ch *channel, now int64, boots map[uint32]
 	counts := map[bool]int{}
 	var last Age
 	cursor := b.Bucket([]byte(bucketItems)).Cursor()
-	for k, v := cursor.First(); k != nil && !(to.More[false] && to.More[true]); k, v = cursor.Next() {
-		if keyClass(k) == classGap {
-			continue
-		}
-		i, err := decodeItem(v)
+	for k, v := cursor.First(); k != nil && (!to.More[false] || !to.More[true]); k, v = cursor.Next() {
+		i, err := c.candidate(ch, k, v)
 		if err != nil {
-			return fmt.Errorf("%w: %w", errDamaged, err)
+			return err
 		}
-		if i.Kind == itemGap || i.Kind == itemOpen || c.hides(ch, keyPlace(k)) {
+		if i == nil {
 			continue
 		}
 		f := FileView{
@@ -135,6 +132,21 @@ func (c *Catalog) look(b *bolt.Bucket, ch *channel, now int64, boots map[uint32]
 	}
 	to.Bytes += growth(b, ch.folder, st.Open)
 	return nil
+}
+
+// candidate returns the file of an item that may be given up; nil where it is none.
+func (c *Catalog) candidate(ch *channel, key, value []byte) (*item, error) {
+	if keyClass(key) == classGap {
+		return nil, nil //nolint:nilnil // it is none
+	}
+	i, err := decodeItem(value)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	if i.Kind == itemGap || i.Kind == itemOpen || c.hides(ch, keyPlace(key)) {
+		return nil, nil //nolint:nilnil // it is none
+	}
+	return &i, nil
 }
 
 // growth is how many bytes the open file has more than the catalog knows.

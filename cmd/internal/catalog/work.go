@@ -23,8 +23,8 @@ func (c *Catalog) step(final bool) error {
 	if err == nil {
 		var errs []error
 		for _, ch := range order {
-			if err := c.write(ch); err != nil {
-				errs = append(errs, fmt.Errorf("channel %s: %w", ch.Name, err))
+			if failed := c.write(ch); failed != nil {
+				errs = append(errs, fmt.Errorf("channel %s: %w", ch.Name, failed))
 			}
 		}
 		err = errors.Join(append(errs, c.commit(order))...)
@@ -175,7 +175,7 @@ func (c *Catalog) fold(tx *bolt.Tx, ch *channel, from position, lines []line) (s
 	}
 	if len(lines) > 0 && f.state.At == from {
 		for i := range lines {
-			if err := f.apply(&lines[i], ch.journal.at.Piece); err != nil {
+			if err = f.apply(&lines[i], ch.journal.at.Piece); err != nil {
 				return state{}, err
 			}
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/millrace-video/millrace/stages/record"
 )
 
-const tenMinutes = 10 * time.Minute
+const segmentLength = 10 * time.Minute
 
 // fillYears makes channels with so many days of ten-minute segments, files (empty) and all.
 func fillYears(t testing.TB, data string, channels, days int) []catalog.Channel {
@@ -27,11 +27,11 @@ func fillYears(t testing.TB, data string, channels, days int) []catalog.Channel 
 		require.NoError(t, os.MkdirAll(filepath.Join(data, name), 0o755))
 		segments := make([]record.Segment, 0, days*144)
 		for i := range days * 144 {
-			at := first.Add(time.Duration(i) * tenMinutes)
+			at := first.Add(time.Duration(i) * segmentLength)
 			n := uint64(i + 1)
 			s := record.Segment{
-				Number: n, Recording: 1, File: fmt.Sprintf("%08d-%s.mp4", n, at.Format("20060102T150405Z")), Length: tenMinutes, Bytes: 300_000_000,
-				Start: record.Instant{Wall: at.UnixNano(), Mono: int64(i) * int64(tenMinutes), Anchor: 1}, Tracks: []string{"h264 1920x1080", "aac 48000 Hz"}, EndedBy: "it was full",
+				Number: n, Recording: 1, File: fmt.Sprintf("%08d-%s.mp4", n, at.Format("20060102T150405Z")), Length: segmentLength, Bytes: 300_000_000,
+				Start: record.Instant{Wall: at.UnixNano(), Mono: int64(i) * int64(segmentLength), Anchor: 1}, Tracks: []string{"h264 1920x1080", "aac 48000 Hz"}, EndedBy: "it was full",
 			}
 			segments = append(segments, s)
 			f, err := os.Create(filepath.Join(data, name, s.File))

@@ -127,7 +127,7 @@ m.yml:6:15: channels[0].sources[2].url: source "ftp://10.0.0.9": no driver takes
 m.yml:7:9: channels[0].sources[3]: is "7" (a whole number): a URL such as rtsp://192.168.1.20/main, or an object with url, user, password and transport`,
 		},
 		{
-			"wrong parameters of a URL", "channels:\n  - name: gate\n    source: synth://?size=big&rte=25\n", `m.yml:3:13: channels[0].source: source "synth://?size=big&rte=25": unknown parameter "rte": one of audio, bitrate, codec, fail, frames, gop, pace, panic, pixel, rate, seed, size, stall; parameter size=big: WIDTHxHEIGHT, both even, from 160x112 to 4096x4096`,
+			"wrong parameters of a URL", "channels:\n  - name: gate\n    source: synth://?size=big&rte=25\n", `m.yml:3:13: channels[0].source: source "synth://?size=big&rte=25": unknown parameter "rte": one of audio, bitrate, codec, fail, frames, gop, pace, panic, pixel, rate, seed, size, stall, still; parameter size=big: WIDTHxHEIGHT, both even, from 160x112 to 4096x4096`,
 		},
 		{
 			"a source's object", "channels:\n  - name: gate\n    sources:\n      - {user: bob}\n      - {url: rtsp://h/x, password: hunter2}\n      - {url: 'rtsp://u:hunter2@h/x', user: bob}\n      - {url: rtsp://h/x, transport: sctp}\n      - {url: synth://, transport: udp}\n      - {url: rtsp://h/x, user: bob, password: [hunter2]}\n", `m.yml:4:10: channels[0].sources[0]: has no url: url: rtsp://192.168.1.20/main
@@ -178,7 +178,7 @@ m.yml:3:9: anchors, aliases and merge keys are not taken: what all channels shar
 m.yml:4:11: tags are not taken: write the value alone, in quotes where it is text`,
 		},
 		{
-			"in the defaults", "defaults:\n  name: x\n  record: {segment_duration: 1ms}\n" + with(""), `m.yml:2:3: defaults: unknown key "name": one of encode, record, live, frames, cloud, pause, settle, open_timeout, buffers, nice
+			"in the defaults", "defaults:\n  name: x\n  record: {segment_duration: 1ms}\n" + with(""), `m.yml:2:3: defaults: unknown key "name": one of encode, record, live, frames, cloud, events, pause, settle, open_timeout, buffers, nice
 m.yml:3:30: defaults.record.segment_duration: is "1ms": a time with its unit, such as 500ms, 90s, 10m or 1h30m, from 1s to 24h`,
 		},
 	}

@@ -12,7 +12,6 @@ type Cloud struct {
 	Events       bool          // the event service is on from the start; default false
 	Package      time.Duration // default 4 s
 	PackageBytes int64         // the set size of a package; 0: measured; default 512 KiB
-	Pre          time.Duration // kept from before an event; default 5 s, 0: nothing
 }
 
 // Spool is where packages wait for the store.
@@ -42,20 +41,19 @@ func (d *decoder) cloud(c *Cloud) setter {
 			entry{"events", d.boolean(&c.Events)},
 			entry{"package", d.duration(&c.Package, time.Second, time.Minute)},
 			entry{"package_bytes", d.packageBytes(&c.PackageBytes)},
-			entry{"pre", d.duration(&c.Pre, 0, time.Minute)},
 		)
 	}
 }
 
 // packageBytes reads a size, or measured.
 func (d *decoder) packageBytes(dst *int64) setter {
-	size := d.size(dst, 16<<10, 1<<30)
+	const want = "measured, or bytes such as 512Ki or 1M, from 16Ki to 1Gi"
 	return func(n *node, path string) {
 		if n.text == "measured" || n.text == "0" {
 			*dst = 0
 			return
 		}
-		size(n, path)
+		d.quantity(n, path, want, 16<<10, 1<<30, func(v int64) { *dst = v })
 	}
 }
 

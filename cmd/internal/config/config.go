@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace-video/millrace/hal"
 	"github.com/millrace-video/millrace/pipeline"
+	"github.com/millrace-video/millrace/stages/event"
 )
 
 // Config is the whole of a configuration. Default returns what holds where a file says nothing.
@@ -71,6 +72,29 @@ type Channel struct {
 	Live         Live
 	Frames       Frames
 	Cloud        Cloud
+	Events       Events
+}
+
+// Events says what becomes of a channel's triggers.
+type Events struct {
+	Enabled    bool                 // default true
+	Interval   time.Duration        // from an event's first trigger until it closes; default 180 s
+	Minimum    time.Duration        // recorded after the last trigger; default 8 s
+	Pre        time.Duration        // recorded from before a trigger; default 5 s
+	Waiting    int                  // events that may wait to be done; default 0: no limit
+	Priorities map[event.Source]int // of pictures; default: each source's own number
+	Record     bool                 // record events alone, where the channel is not recorded; default false
+	Ring       int64                // bytes of footage from before a trigger, where events alone are recorded; default 16 MiB
+	Motion     Motion
+}
+
+// Motion is the appliance's own detector.
+type Motion struct {
+	Enabled     bool          // default false
+	Sensitivity int           // 1 to 100; default 50
+	Area        float64       // percent of the picture; default 1
+	Rate        float64       // pictures looked at a second; default 5
+	Hold        time.Duration // how long nothing must move for motion to be over; default 2 s
 }
 
 // Source is one place a channel's frames can come from.
@@ -149,11 +173,17 @@ func DefaultChannel(name string, sources ...Source) Channel {
 	return Channel{
 		Name: name, Sources: sources, Settle: 2 * time.Second, OpenTimeout: 10 * time.Second,
 		Encode: Encode{Parallel: 1},
-		Record: Record{Enabled: true, SegmentDuration: 10 * time.Minute, SegmentBytes: 1_000_000_000, FragmentDuration: time.Second, Ring: 64 << 20, Growth: pipeline.Growth{Start: 1 << 20},
-			Sync: 5 * time.Second, Merge: "remove", MergeBytes: 4_000_000_000, Resume: time.Minute, KeepEvents: 30 * day},
+		Record: Record{
+			Enabled: true, SegmentDuration: 10 * time.Minute, SegmentBytes: 1_000_000_000, FragmentDuration: time.Second, Ring: 64 << 20, Growth: pipeline.Growth{Start: 1 << 20},
+			Sync: 5 * time.Second, Merge: "remove", MergeBytes: 4_000_000_000, Resume: time.Minute, KeepEvents: 30 * day,
+		},
 		Live:   Live{Enabled: true, Frames: 2048, Bytes: 8 << 20, Full: pipeline.DropUntilKey},
 		Frames: Frames{Every: 1, Group: 50, Quality: 80},
-		Cloud:  Cloud{FullTime: true, Package: 4 * time.Second, PackageBytes: 512 << 10, Pre: 5 * time.Second},
+		Events: Events{
+			Enabled: true, Interval: event.DefaultInterval, Minimum: event.DefaultMinimum, Pre: event.DefaultPre, Ring: 16 << 20,
+			Motion: Motion{Sensitivity: 50, Area: 1, Rate: 5, Hold: 2 * time.Second},
+		},
+		Cloud: Cloud{FullTime: true, Package: 4 * time.Second, PackageBytes: 512 << 10},
 	}
 }
 

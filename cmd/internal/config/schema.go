@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -136,6 +137,7 @@ func (d *decoder) channels(n *node, shared Channel, c *Config) {
 func (d *decoder) channel(n *node, path string, shared Channel, name string, c *Config) {
 	ch := shared
 	ch.Encode.Prefer = slices.Clone(shared.Encode.Prefer)
+	ch.Events.Priorities = maps.Clone(shared.Events.Priorities)
 	known := d.common(&ch)
 	if name == "" {
 		known = append([]entry{{"name", d.text(&ch.Name, "a name in quotes")}}, known...)
@@ -173,6 +175,7 @@ func (d *decoder) common(ch *Channel) []entry {
 		{"live", d.live(&ch.Live)},
 		{"frames", d.frames(&ch.Frames)},
 		{"cloud", d.cloud(&ch.Cloud)},
+		{"events", d.events(&ch.Events)},
 		{"pause", func(n *node, path string) {
 			what := ""
 			d.oneOf(&what, "keep", "close")(n, path)
@@ -357,6 +360,7 @@ func (d *decoder) live(l *Live) setter {
 
 // relations checks what is wrong between keys that are right each for itself.
 func (d *decoder) relations(n *node, path string, ch *Channel) {
+	d.eventRelations(n, path, &ch.Events)
 	e := n.at("encode")
 	if n.kind != isObject || e.kind == isBroken {
 		return
@@ -406,7 +410,7 @@ func (d *decoder) conflicts(n *node, c *Config) {
 		}
 	}
 	for _, ch := range c.Channels {
-		if named[ch.Name] || !ch.Record.Enabled {
+		if named[ch.Name] || !ch.Record.Enabled && !ch.Events.Enabled {
 			continue
 		}
 		named[ch.Name] = true
