@@ -142,12 +142,8 @@ func (b *Branch) pack(f hal.Frame) error {
 	lead := f.Track == b.align.lead
 	key := lead && (f.Key || !f.Info().Codec.IsInter())
 	switch {
-	case b.open == nil && (!key || b.packed && f.Stamp.Run == b.untilR && f.Stamp.DTS <= b.until):
-		f.Release() // before a key frame, or packed already
-		b.ch.count(func(s *ChannelStats) { s.Skipped++ })
-		return nil
 	case b.open == nil:
-		return b.begin(f)
+		return b.await(f, key)
 	case !lead && f.Stamp.DTS < b.open.start && !b.open.joined:
 		f.Release() // sound from before the first picture
 		return nil
@@ -160,6 +156,17 @@ func (b *Branch) pack(f hal.Frame) error {
 		return nil
 	}
 	return b.add(f)
+}
+
+// await begins with a key frame, of what was not packed already.
+func (b *Branch) await(f hal.Frame, key bool) error {
+	again := b.packed && f.Stamp.Run == b.untilR && f.Stamp.DTS <= b.until
+	if key && !again {
+		return b.begin(f)
+	}
+	f.Release()
+	b.ch.count(func(s *ChannelStats) { s.Skipped++ })
+	return nil
 }
 
 // tooLong says that the package under way has to end without a key frame. It asks for one first.

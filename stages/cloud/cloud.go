@@ -35,10 +35,10 @@ type Cloud struct {
 	since    time.Time // the cause is known
 	rung     int64     // Mono at which the timer rings; 0: it does not
 	timer    *time.Timer
-	ctx      context.Context //nolint:containedctx // of the jobs, from Init to Exit
-	cancel   context.CancelFunc
-	emptied  chan struct{} // closed when nothing is left while exiting
-	after    []func()      // to be called without mu
+	begin    func(job func(context.Context) error, done func(error)) error // on a worker, from Init to Exit
+	cancel   context.CancelFunc                                            // of the jobs
+	emptied  chan struct{}                                                 // closed when nothing is left while exiting
+	after    []func()                                                      // to be called without mu
 }
 
 // phase is where a Cloud's life is.
@@ -130,7 +130,10 @@ func (c *Cloud) Init(ctx context.Context) error {
 	}
 	jobs, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c.locked(func() {
-		c.ctx, c.cancel, c.emptied = jobs, cancel, make(chan struct{})
+		c.cancel, c.emptied = cancel, make(chan struct{})
+		c.begin = func(job func(context.Context) error, done func(error)) error {
+			return c.cfg.Workers.Go(func() error { return job(jobs) }, done)
+		}
 		c.phase = running
 		for _, ch := range c.channels {
 			if ch.cfg.FullTime || ch.cfg.Event {

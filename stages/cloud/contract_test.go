@@ -26,13 +26,13 @@ func (s *site) packages(n, size int) {
 	}
 }
 
-// numbers are the packages in the bucket, by what they hold: the second that they begin with.
+// begins are the packages in the bucket, by what they hold: the second that they begin with.
 func (b *bucket) begins() (all []string) {
 	for _, key := range b.keys("/media/") {
 		body := b.object(key)
-		at := strings.Index(body, "picture ")
-		rest := body[at+len("picture "):]
-		all = append(all, rest[:strings.IndexByte(rest, '/')])
+		_, rest, _ := strings.Cut(body, "picture ")
+		begin, _, _ := strings.Cut(rest, "/")
+		all = append(all, begin)
 	}
 	return all
 }

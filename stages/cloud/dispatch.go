@@ -158,8 +158,7 @@ func (c *Cloud) oldest(ch *Channel, now int64) (first *pkg) {
 func (c *Cloud) fly(p *pkg, now int64) bool {
 	class := p.class(now)
 	body := p.body
-	ctx := c.ctx
-	err := c.cfg.Workers.Go(func() error { return c.carry(ctx, p, body, class) }, func(err error) {
+	err := c.begin(func(ctx context.Context) error { return c.carry(ctx, p, body, class) }, func(err error) {
 		if err == nil && body == nil {
 			c.unspool(p)
 		}
@@ -185,7 +184,7 @@ func (c *Cloud) fly(p *pkg, now int64) bool {
 
 // carry is one attempt to store a package, and before it what it begins with.
 func (c *Cloud) carry(ctx context.Context, p *pkg, body []byte, class Class) (err error) {
-	if err := c.carryHead(ctx, p, class); err != nil {
+	if err = c.carryHead(ctx, p, class); err != nil {
 		return err
 	}
 	var from io.ReaderAt = bytes.NewReader(body)
@@ -263,7 +262,7 @@ func (c *Cloud) tried(err error) {
 		c.fails, c.hold, c.cause = 0, 0, ""
 		return
 	}
-	if c.ctx.Err() != nil {
+	if c.forced {
 		return
 	}
 	c.fails++
@@ -292,9 +291,8 @@ func (c *Cloud) beginList(now int64) bool {
 }
 
 func (c *Cloud) flyList(l *list) bool {
-	ctx := c.ctx
 	var waiters []func(error)
-	err := c.cfg.Workers.Go(func() (err error) {
+	err := c.begin(func(ctx context.Context) (err error) {
 		waiters, err = c.write(ctx, l)
 		return err
 	}, func(err error) {

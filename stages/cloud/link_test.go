@@ -67,11 +67,11 @@ func (l *link) sofar() int {
 	return l.carried
 }
 
-// C3, U-governed: the link is down for 2 h, then slow, then refuses one in five: nothing is lost,
-// nothing twice, each channel's playlists are in order; the backlog takes at least 90 % of the link while what
-// is of the present is up within 10 s.
+// Issue 5, must show 3, C3: the link is down for 2 h, then slow, then refuses one in five: nothing is lost,
+// nothing twice, each channel's playlists are in order; the backlog takes at least 90 % of the
+// link while what is of the present is up within 10 s.
 func TestLinkComesBack(t *testing.T) {
-	dir, err := os.MkdirTemp("/dev/shm", "millrace-")
+	dir, err := os.MkdirTemp("/dev/shm", "millrace-") //nolint:usetesting // thousands of syncs: in memory
 	if err != nil {
 		dir = t.TempDir()
 	}
@@ -94,27 +94,20 @@ func TestLinkComesBack(t *testing.T) {
 				}
 			}
 		}
-		waiting := func() (live, backlog int, oldestLive time.Duration) {
-			for _, s := range []*site{gate, door} {
-				st := s.ch.Status()
-				live, backlog = live+st.Live, backlog+st.Backlog
-			}
-			return live, backlog, 0
-		}
+		backlog := func() int { return gate.ch.Status().Backlog + door.ch.Status().Backlog }
 		late := 0 // packages that were of the present and became backlog while the link was up
 		film(time.Minute, nil)
 		l.be(0, 0)
 		film(2*time.Hour, nil)
-		_, backlog, _ := waiting()
-		require.Greater(t, backlog, 3500, "two hours of both")
+		require.Greater(t, backlog(), 3500, "two hours of both")
 		measured := func(d time.Duration, rate int, until func() bool) {
 			film(20*time.Second, nil)              // it is noticed that the link is back
 			began, before := time.Now(), l.sofar() //nolint:forbidigo // of the bubble
-			_, least, _ := waiting()
+			least := backlog()
 			film(d, func() bool {
-				_, now, _ := waiting()
+				now := backlog()
 				if now > least {
-					late++
+					late++ // it is older than 10 s
 				}
 				least = now
 				return until != nil && until()
@@ -127,7 +120,7 @@ func TestLinkComesBack(t *testing.T) {
 		l.be(12_000, 0)
 		measured(20*time.Minute, 12_000, nil)
 		l.be(60_000, 5)
-		measured(time.Hour, 60_000, func() bool { _, backlog, _ := waiting(); return backlog == 0 })
+		measured(time.Hour, 60_000, func() bool { return backlog() == 0 })
 		require.Zero(t, late, "a package of the present was not up within 10 s")
 		for _, s := range []*site{gate, door} {
 			s.stop()
@@ -147,8 +140,7 @@ func TestLinkComesBack(t *testing.T) {
 			}
 			require.Len(t, listed, made, "each once")
 			require.True(t, slices.IsSortedFunc(listed, cmp.Compare[string]), "in order")
-			begun := slices.DeleteFunc(slices.Clone(b.puts), func(k string) bool { return !strings.HasPrefix(k, name+"/media/") })
-			require.NotEmpty(t, begun)
+			require.Greater(t, strings.Count(strings.Join(b.puts, " "), name+"/media/"), made, "some were refused")
 		}
 		require.Empty(t, b.missing)
 	})

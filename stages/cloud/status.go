@@ -71,6 +71,22 @@ func (ch *Channel) Status() ChannelStatus {
 	return ch.status()
 }
 
+// add counts a package that waits or goes up.
+func (s *ChannelStatus) add(p *pkg, now int64) {
+	s.Waiting++
+	s.WaitingBytes += p.size
+	if s.Oldest == nil || p.start.Before(*s.Oldest) {
+		s.Oldest = &p.start
+	}
+	if p.live(now) {
+		s.Live++
+	} else {
+		s.Backlog++
+	}
+	s.UploadEvent = s.UploadEvent || p.event
+	s.UploadFullTime = s.UploadFullTime || p.full
+}
+
 // status is Status for who holds mu.
 func (ch *Channel) status() ChannelStatus {
 	c := ch.cloud
@@ -87,18 +103,7 @@ func (ch *Channel) status() ChannelStatus {
 	now := c.clock.Mono()
 	for _, all := range [][]*pkg{ch.under, ch.waiting} {
 		for _, p := range all {
-			s.Waiting++
-			s.WaitingBytes += p.size
-			if s.Oldest == nil || p.start.Before(*s.Oldest) {
-				s.Oldest = &p.start
-			}
-			if p.live(now) {
-				s.Live++
-			} else {
-				s.Backlog++
-			}
-			s.UploadEvent = s.UploadEvent || p.event
-			s.UploadFullTime = s.UploadFullTime || p.full
+			s.add(p, now)
 		}
 	}
 	for _, l := range ch.lists {
