@@ -126,6 +126,7 @@ func TestEventWithout(t *testing.T) {
 		got = nil
 		s.tell(cloud.Window{Event: 2, Part: 1, From: now, To: now + int64(5*time.Second), Over: true}, note)
 		time.Sleep(time.Minute) //nolint:forbidigo // of the bubble
+		synctest.Wait()
 		require.ErrorIs(t, got, cloud.ErrNoFootage)
 		b.set(func(b *bucket) { b.fault = down })
 		now = s.clock.Mono()
