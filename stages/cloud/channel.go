@@ -238,6 +238,9 @@ func (ch *Channel) remember(p *pkg) {
 // claim accepts what windows want of the packages that were kept. It is the branch's.
 func (ch *Channel) claim() {
 	c := ch.cloud
+	if c.over() {
+		return
+	}
 	var take []*pkg
 	c.mu.Lock()
 	for _, p := range ch.recent {

@@ -31,8 +31,12 @@ type Config struct {
 	Log   *slog.Logger // default: silent
 }
 
-// liveParallel is how many packages of the present go up at once, beside the backlog.
-const liveParallel = 8
+// liveParallel is how many packages of the present go up at once, beside the backlog; fullParallel
+// how many of them may be full-time's alone, so that an event's never waits for a free one.
+const (
+	liveParallel = 32
+	fullParallel = 24
+)
 
 const (
 	defaultParallel   = 8

@@ -89,7 +89,7 @@ func (c *Cloud) beginLive(now int64) bool {
 			if !p.live(now) {
 				break
 			}
-			if c.due(p, now) {
+			if (p.event || c.live < fullParallel) && c.due(p, now) {
 				first = p
 			}
 		}

@@ -51,7 +51,7 @@ func (n name) base() string {
 func parseName(folder, base string) (name, bool) {
 	text, ok := strings.CutSuffix(base, segmentExt)
 	parts := strings.Split(text, "-")
-	if !ok || len(parts) != 6 || len(parts[3]) != 2 || len(parts[4]) != hashDigits || len(parts[5]) != hashDigits {
+	if !ok || len(parts) != 6 || len(parts[3]) != 2 || !isHash(parts[4]) || !isHash(parts[5]) {
 		return name{}, false
 	}
 	number, err1 := strconv.ParseUint(parts[0], 10, 63)
@@ -65,6 +65,10 @@ func parseName(folder, base string) (name, bool) {
 		continues: parts[3][0] == 'c', full: parts[3][1] == 'f', head: parts[4], hash: parts[5],
 	}
 	return n, n.base() == base
+}
+
+func isHash(text string) bool {
+	return len(text) == hashDigits && strings.Trim(text, "0123456789abcdef") == ""
 }
 
 // hour is the folder that a channel's packages go into: one for each hour of the wall clock, and

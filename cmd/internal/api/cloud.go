@@ -11,6 +11,8 @@ import (
 type Clouds interface {
 	Clouds() cloud.Status
 	Serve(channel string, n cloud.Notice) error
+	// Lost returns what was given up of a stretch of time and is not in the store.
+	Lost(channel string, from, to time.Time) ([]cloud.Lost, error)
 }
 
 const noCloud = "give a channel cloud: {full_time: true} in the configuration"

@@ -33,6 +33,10 @@ func (d *desk) Serve(channel string, n cloud.Notice) error {
 	return nil
 }
 
+func (d *desk) Lost(channel string, from, _ time.Time) ([]cloud.Lost, error) {
+	return []cloud.Lost{{Channel: channel, Number: 1, From: from, To: from.Add(4 * time.Second), Cause: "the spool was full"}}, nil
+}
+
 // C4, C5: what waits and why is told, and services are switched.
 func TestCloud(t *testing.T) {
 	d := &desk{}
@@ -58,7 +62,12 @@ func TestCloud(t *testing.T) {
 		{Channel: "gate", Service: cloud.FullTime},
 		{Channel: "gate", Service: cloud.Event, On: true},
 	}, d.told)
+	kept := httptest.NewServer(api.Handler(api.Config{Engine: engine(t), Clouds: d, Storage: shelf{}}))
+	defer kept.Close()
+	code, answer := ask(t, kept, http.MethodGet, "/v1/channels/gate/timeline?from=2030-01-02T03:04:05Z&to=2030-01-02T03:05:05Z")
+	require.Equal(t, http.StatusOK, code)
+	require.Len(t, answer["not_stored"], 1, "C3: what was given up is in the time line")
 	none := serve(t, engine(t))
-	code, _ := ask(t, none, http.MethodGet, "/v1/cloud")
+	code, _ = ask(t, none, http.MethodGet, "/v1/cloud")
 	require.Equal(t, http.StatusNotFound, code)
 }

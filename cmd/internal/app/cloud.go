@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	"github.com/millrace-video/millrace/cmd/internal/api"
@@ -25,6 +26,7 @@ type clouds struct {
 	*cloud.Cloud
 
 	channels map[string]*cloud.Channel // never changed once the channels run
+	given    map[string]*lostPackages  // up, by channel; as channels
 	workers  *pool.Workers
 	log      *slog.Logger
 }
@@ -35,7 +37,7 @@ var _ api.Clouds = (*clouds)(nil)
 // goes up.
 func openClouds(cfg *config.Config, u *uploads, clock *hal.Clock, log *slog.Logger) (*clouds, error) {
 	dir, spool := cfg.Spool.Folder(cfg.Data)
-	c := &clouds{channels: map[string]*cloud.Channel{}, log: log}
+	c := &clouds{channels: map[string]*cloud.Channel{}, given: map[string]*lostPackages{}, log: log}
 	var err error
 	if c.workers, err = u.pool.Reserve(cloud.Share(0)); err != nil {
 		return nil, err
@@ -49,6 +51,7 @@ func openClouds(cfg *config.Config, u *uploads, clock *hal.Clock, log *slog.Logg
 			break
 		}
 		if ch.Cloud.Enabled {
+			c.given[ch.Name] = &lostPackages{path: filepath.Join(ch.Folder(cfg.Data), "cloud-lost.jsonl")}
 			c.channels[ch.Name], err = c.Channel(ch.Name, cloud.ChannelConfig{
 				Package: ch.Cloud.Package, Bytes: ch.Cloud.PackageBytes, Pre: ch.Events.Pre, FullTime: ch.Cloud.FullTime, Event: ch.Cloud.Events,
 			})
@@ -93,6 +96,18 @@ func (c *clouds) notice(n cloud.Notice) {
 
 func (c *clouds) lost(l cloud.Lost) {
 	c.log.Error("a package is given up and will not be in the store", "channel", l.Channel, "from", l.From, "to", l.To, "event", l.Event, "cause", l.Cause)
+	if err := c.given[l.Channel].add(l); err != nil {
+		c.log.Error("the time line does not show a package that was given up", "channel", l.Channel, "cause", err.Error())
+	}
+}
+
+// Lost implements api.Clouds.
+func (c *clouds) Lost(channel string, from, to time.Time) ([]cloud.Lost, error) {
+	l, ok := c.given[channel]
+	if !ok {
+		return nil, nil
+	}
+	return l.between(from, to)
 }
 
 // exit lets what was accepted go up, and says what was left. It comes after the channels.
