@@ -4,41 +4,12 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
+	"github.com/millrace-video/millrace/stages/pack/packtest"
 )
-
-// hlsVersion is the player that the bucket is tried with in a browser.
-const hlsVersion = "1.7.4"
-
-// hlsJS returns the player's file. Where it is missing it is fetched into the cache, once.
-func hlsJS(t *testing.T) string {
-	t.Helper()
-	cache, err := os.UserCacheDir()
-	require.NoError(t, err)
-	folder := filepath.Join(cache, "millrace", "hls.js-"+hlsVersion)
-	file := filepath.Join(folder, "package", "dist", "hls.min.js")
-	if _, err := os.Stat(file); err == nil {
-		return file
-	}
-	if _, err := exec.LookPath("npm"); err != nil {
-		t.Fatal("npm is missing: apt-get install npm")
-	}
-	require.NoError(t, os.MkdirAll(folder, 0o750))
-	pack := exec.CommandContext(t.Context(), "npm", "pack", "--silent", "hls.js@"+hlsVersion)
-	pack.Dir = folder
-	said, err := pack.CombinedOutput()
-	require.NoError(t, err, "%s", said)
-	said, err = exec.CommandContext(t.Context(), "tar", "-xzf", filepath.Join(folder, "hls.js-"+hlsVersion+".tgz"), "-C", folder).CombinedOutput()
-	require.NoError(t, err, "%s", said)
-	return file
-}
 
 // played is what Chromium says of a playlist.
 type played struct {
@@ -64,11 +35,7 @@ h.attachMedia(v)
 // watch has Chromium play a playlist of a bucket's folder to its end.
 func watch(t *testing.T, folder, list string, seconds int) (p played) {
 	t.Helper()
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatal("chromium is missing: apt-get install chromium")
-	}
-	library := hlsJS(t)
+	library := packtest.HLSJS(t)
 	result := make(chan played, 16)
 	mux := http.NewServeMux()
 	mux.Handle("GET /bucket/", http.StripPrefix("/bucket/", http.FileServer(http.Dir(folder))))
@@ -86,14 +53,7 @@ func watch(t *testing.T, folder, list string, seconds int) (p played) {
 	})
 	server := httptest.NewServer(mux)
 	defer server.Close()
-	browser := exec.CommandContext(t.Context(), chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
-		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-		"--autoplay-policy=no-user-gesture-required", "--user-data-dir="+t.TempDir(), "--remote-debugging-port=0", server.URL+"/")
-	require.NoError(t, browser.Start())
-	defer func() {
-		_ = browser.Process.Kill()
-		_ = browser.Wait()
-	}()
+	defer packtest.Browse(t, server.URL+"/")()
 	select {
 	case p = <-result:
 	case <-time.After(2*time.Minute + time.Duration(seconds)*time.Second): //nolint:forbidigo // a browser that says nothing
