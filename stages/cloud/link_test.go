@@ -100,6 +100,7 @@ func TestLinkComesBack(t *testing.T) {
 		l.be(0, 0)
 		film(2*time.Hour, nil)
 		require.Greater(t, backlog(), 3500, "two hours of both")
+		b.set(func(b *bucket) { require.Less(t, len(b.puts), 2000, "who is not there is not hammered") })
 		measured := func(d time.Duration, rate int, until func() bool) {
 			film(20*time.Second, nil)              // it is noticed that the link is back
 			began, before := time.Now(), l.sofar() //nolint:forbidigo // of the bubble
@@ -143,5 +144,11 @@ func TestLinkComesBack(t *testing.T) {
 			require.Greater(t, strings.Count(strings.Join(b.puts, " "), name+"/media/"), made, "some were refused")
 		}
 		require.Empty(t, b.missing)
+		classes := map[cloud.Class]int{}
+		for _, c := range b.classes {
+			classes[c]++
+		}
+		require.Greater(t, classes[cloud.BackfillClass], 3500)
+		require.Greater(t, classes[cloud.FullTimeClass], 1000, "the present is not backlog")
 	})
 }
