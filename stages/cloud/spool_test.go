@@ -92,12 +92,21 @@ func TestSpoolLimit(t *testing.T) {
 func TestClockStepsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBucket()
-		s := start(t, b, cloud.Config{Dir: t.TempDir(), Spool: true}, cloud.ChannelConfig{FullTime: true})
+		cfg := cloud.Config{Dir: t.TempDir(), Spool: true}
+		s := start(t, b, cfg, cloud.ChannelConfig{FullTime: true})
 		s.film(9)
 		s.clock.Observe(s.clock.Mono(), s.clock.Now().Add(-3*time.Hour))
 		s.film(9)
 		s.exit()
 		require.Len(t, b.keys("/full/"), 2)
 		require.Equal(t, strings.Fields("0 4 8 12 16"), b.begins(), "keys sort by time")
+
+		again := build(t, b, cfg, cloud.ChannelConfig{FullTime: true}) // in a machine that believes it is a day earlier
+		again.clock.Observe(again.clock.Mono(), again.clock.Now().Add(-24*time.Hour))
+		again.next = 100
+		again.open()
+		again.film(5)
+		again.exit()
+		require.Equal(t, strings.Fields("0 4 8 12 16 100 104"), b.begins(), "keys sort by time")
 	})
 }
