@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,15 +29,32 @@ type film struct {
 
 	dir  string
 	rec  *record.Recorder
+	book *book
 	lost int // pictures that the source says it lost
+}
+
+// book is the recording's account.
+type book struct {
+	mu   sync.Mutex
+	gaps []record.Gap
+}
+
+// Enter implements record.Catalog.
+func (b *book) Enter(e record.Entry) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e.Kind == record.Missing {
+		b.gaps = append(b.gaps, *e.Gap)
+	}
 }
 
 // newFilm makes a channel from the first of these sources that works, which is not started.
 func newFilm(t *testing.T, reg *hal.Registry, urls ...string) *film {
 	t.Helper()
 	dir := t.TempDir()
-	rec := record.To(dir, record.Config{FragmentDuration: 200 * time.Millisecond})
-	return &film{dir: dir, rec: rec, watched: watch(t, pipeline.Define("gate", acquire.From(reg, urls...)).
+	account := &book{}
+	rec := record.To(dir, record.Config{FragmentDuration: 200 * time.Millisecond, Catalog: account})
+	return &film{dir: dir, rec: rec, book: account, watched: watch(t, pipeline.Define("gate", acquire.From(reg, urls...)).
 		Branch("disk", record.Ring{Fragment: 200 * time.Millisecond}, rec))}
 }
 
@@ -56,13 +74,22 @@ func (f *film) switches(t *testing.T, by func(*testing.T), url string, n int) (t
 }
 
 // requireLosses checks that each loss of a source says why, where an operator looks: in the channel's
-// events. It is here that the gaps of a recording are to be asked for their causes.
+// events, and in the one gap of the recording that it made.
 func (f *film) requireLosses(t *testing.T, why error, losses int) {
 	t.Helper()
 	said := slices.DeleteFunc(f.causes(), func(c string) bool {
 		return !strings.HasPrefix(c, pipeline.Running.String()) || !strings.Contains(c, why.Error())
 	})
 	require.Len(t, said, losses, "%q", f.causes())
+	f.book.mu.Lock()
+	defer f.book.mu.Unlock()
+	gaps := slices.DeleteFunc(slices.Clone(f.book.gaps), func(g record.Gap) bool {
+		return g.After == 0 || g.Cause != record.SourceLost || !strings.Contains(g.Detail, why.Error())
+	})
+	require.Len(t, gaps, losses, "%+v", f.book.gaps)
+	for i, g := range gaps[1:] {
+		require.Greater(t, g.After, gaps[i].After, "one gap each: %+v", gaps)
+	}
 }
 
 func (f *film) recorded(t *testing.T) record.Stats {

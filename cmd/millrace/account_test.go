@@ -44,6 +44,7 @@ type timeline struct {
 		Length float64 `json:"length_s"`
 		Start  time.Time
 		Open   bool
+		Pinned bool
 	}
 	Gaps []struct {
 		From, To time.Time

@@ -44,6 +44,7 @@ type commands struct {
 	Trace     traceCommand     `cmd:"" help:"Record what a V4L2 camera and its driver say to each other, to be sent with a report."`
 	Channel   channelCommand   `cmd:"" help:"Look at and command the channels of a running millrace."`
 	Recording recordingCommand `cmd:"" help:"Start or stop the recording of a channel of a running millrace; the channel goes on."`
+	Snapshot  snapshotCommand  `cmd:"" help:"Save a picture of a channel of a running millrace."`
 	Timeline  timelineCommand  `cmd:"" help:"Show what was recorded of a channel, and what is missing and why."`
 	Export    exportCommand    `cmd:"" help:"Write what was recorded of a channel in a time into an MP4 file, nothing coded anew."`
 	Disk      diskCommand      `cmd:"" help:"Tell what recordings take, what may stay, and what would go next and why."`

@@ -85,7 +85,7 @@ func (o *output) String() string {
 
 func start(t *testing.T, dir string, args ...string) *running {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*waitLong)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*waitLong)
 	r := &running{cmd: exec.CommandContext(ctx, binary, args...)}
 	r.cmd.Dir, r.cmd.Stdout, r.cmd.Stderr = dir, &r.out, &r.err
 	r.cmd.Env = append(os.Environ(), "GATE_PASSWORD="+secret)

@@ -4,4 +4,6 @@
 // openh264 and Go's encoder do their work inside Write; JPEG can work on several pictures at
 // once, as jobs on the caller's workers. None of them has a delay: a picture that was written
 // can be read without another one following it.
+//
+// openh264 also decodes, but key frames alone: what a snapshot needs.
 package soft

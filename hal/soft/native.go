@@ -12,10 +12,7 @@ import (
 // native returns the encoders whose library is there. Debian's names come with a version, for
 // a library's layout of memory goes with it.
 func (d Driver) native() ([]offer, error) {
-	h264, tj := d.OpenH264, d.TurboJPEG
-	if h264 == nil {
-		h264 = []string{"libopenh264.so.8", "libopenh264.so.7", "libopenh264.so.6", "libopenh264.so"}
-	}
+	h264, tj := d.openH264Names(), d.TurboJPEG
 	if tj == nil {
 		tj = []string{"libturbojpeg.so.0", "libturbojpeg.so"}
 	}
@@ -34,6 +31,13 @@ func (d Driver) native() ([]offer, error) {
 		}
 	}
 	return offers, errors.Join(errs...)
+}
+
+func (d Driver) openH264Names() []string {
+	if d.OpenH264 != nil {
+		return d.OpenH264
+	}
+	return []string{"libopenh264.so.8", "libopenh264.so.7", "libopenh264.so.6", "libopenh264.so"}
 }
 
 // errMissing says that none of the names is a library on this machine.

@@ -72,10 +72,15 @@ type blame struct {
 	detail string
 }
 
-// continues moves the beginning of a segment to the end of the one before, where they meet.
+// continues moves the beginning of a segment to the end of the one before, where they meet. What
+// comes from another run may meet it, and still does not follow from it.
 func (r *Recorder) continues(s *segment) {
 	apart := time.Duration(s.info.Start.Mono - r.until.Mono)
-	if r.until == (Instant{}) || apart > r.step/2 || apart < -longestHole || s.info.Start.Anchor != r.until.Anchor {
+	near := r.step / 2
+	if r.newRun {
+		near = 0
+	}
+	if r.until == (Instant{}) || apart > near || apart < -longestHole || s.info.Start.Anchor != r.until.Anchor {
 		return
 	}
 	s.info.Start = r.until
@@ -86,7 +91,7 @@ func (r *Recorder) continues(s *segment) {
 func (r *Recorder) missing(to Instant) []Gap {
 	defer func() { r.blamed = r.blamed[:0] }()
 	from := r.until
-	if from != (Instant{}) && to.Mono <= from.Mono {
+	if from != (Instant{}) && to.Mono <= from.Mono && !r.newRun {
 		return nil
 	}
 	causes := r.causes(from.Mono, to.Mono)
@@ -110,7 +115,7 @@ func (r *Recorder) missing(to Instant) []Gap {
 		if i+1 < len(causes) {
 			end = from.Add(time.Duration(max(causes[i+1].from-from.Mono, 0)))
 		}
-		if end.Mono > at.Mono {
+		if end.Mono > at.Mono || i == 0 && r.newRun { // one source took over from another, at once
 			gaps = append(gaps, Gap{After: r.last, From: at, To: end, Cause: c.cause, Detail: c.detail})
 			at = end
 		}
@@ -134,10 +139,8 @@ func (r *Recorder) presumed() Cause {
 // that overflows behind a recorder that failed, the silence after a source that was lost.
 func (r *Recorder) causes(from, to int64) []blame {
 	all := slices.Clone(r.blamed)
-	if r.losses != nil {
-		for _, l := range r.losses(from - int64(r.step)) { // it may have begun right behind the last frame
-			all = append(all, blame{l.Mono, causeOf(l.Why), l.Detail})
-		}
+	for _, l := range r.lost(from) {
+		all = append(all, blame{l.Mono, causeOf(l.Why), l.Detail})
 	}
 	slices.SortStableFunc(all, func(a, b blame) int { return int(max(-1, min(1, a.from-b.from))) })
 	own := slices.IndexFunc(all, func(b blame) bool { return b.cause.owned() })
@@ -146,7 +149,7 @@ func (r *Recorder) causes(from, to int64) []blame {
 	for i, b := range all {
 		n := len(kept)
 		switch {
-		case b.from >= to,
+		case b.from >= to && (n > 0 || !r.newRun),
 			b.cause == Idle && known,
 			own >= 0 && b.cause.follows() && (i > own || all[own].from-b.from < int64(2*time.Second)),
 			n > 0 && kept[n-1].cause == Stopped,
@@ -157,6 +160,26 @@ func (r *Recorder) causes(from, to int64) []blame {
 	}
 	return kept
 }
+
+// lost asks the engine why nothing came since an instant, the end of the last frame: a loss may
+// have begun right behind its beginning, and be over before its end where another source stood by.
+func (r *Recorder) lost(from int64) []pipeline.Loss {
+	if r.losses == nil {
+		return nil
+	}
+	all := r.losses(from - int64(r.step))
+	if !r.newRun || slices.ContainsFunc(all, fromSource) {
+		return all
+	}
+	for _, l := range slices.Backward(r.losses(from - int64(time.Second))) {
+		if fromSource(l) {
+			return append([]pipeline.Loss{l}, all...)
+		}
+	}
+	return all
+}
+
+func fromSource(l pipeline.Loss) bool { return l.Why == pipeline.LostSource }
 
 // owned says that the recorder itself is the cause.
 func (c Cause) owned() bool { return c == Disk || c == RingFull || c == Stopped }

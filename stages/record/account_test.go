@@ -185,6 +185,13 @@ func TestEverySecondIsInAFileOrInAGapWithItsCause(t *testing.T) { // R6
 			l.run++
 			l.play(25)
 		}, "gap(0,starting,?) o1 c1[2s] gap(1,source-lost,7s) o2 c2[1s]"},
+		{"a source that takes over at once", record.Config{}, func(l *live) {
+			l.play(50)
+			l.mark(pipeline.RunEnded)
+			l.lose(0, pipeline.LostSource, "no such device")
+			l.run++
+			l.play(25)
+		}, "gap(0,starting,?) o1 c1[2s] gap(1,source-lost,0s) o2 c2[1s]"},
 		{"paused", record.Config{}, func(l *live) {
 			l.play(25)
 			l.lose(3*time.Second, pipeline.LostPaused, "")

@@ -81,12 +81,13 @@ func (r *Recorder) write(parts [][]byte) error {
 }
 
 // put writes a fragment into the segment's file, which is made where it is missing. Where the
-// disk is full, room is made and the write tried again.
+// disk is full, room is made and the write tried again. Each time more is asked for: others want
+// room too, and a file system may count as free what it does not give away yet.
 func (r *Recorder) put(parts [][]byte) (n int64, err error) {
-	const tries = 4
-	var size int64
+	const tries = 10
+	var want int64
 	for _, p := range parts {
-		size += int64(len(p))
+		want += int64(len(p))
 	}
 	for range tries {
 		err = r.disk.using(func() (failed error) {
@@ -106,9 +107,11 @@ func (r *Recorder) put(parts [][]byte) (n int64, err error) {
 			_, back := r.seg.file.Seek(r.seg.info.Bytes, io.SeekStart)
 			err = errors.Join(err, r.seg.file.Truncate(r.seg.info.Bytes), back)
 		}
-		if full := r.cfg.Space.Reclaim(r.names.dir(), size); full != nil {
+		if full := r.cfg.Space.Reclaim(r.names.dir(), want); full != nil {
 			return n, errors.Join(err, full)
 		}
+		_ = syncDir(r.names.dir()) //nolint:errcheck // what was removed is given away once that is durable; the write itself will tell
+		want *= 2
 	}
 	return n, err
 }

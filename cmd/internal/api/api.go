@@ -44,6 +44,8 @@ type Config struct {
 	Uploads Uploads
 	// Clouds is the cloud storage of streams; nil: there is none.
 	Clouds Clouds
+	// Snapshots makes pictures of channels; nil: nobody does.
+	Snapshots Snapshots
 	// ExitTimeout is how long an exit command may take. Default 10 s.
 	ExitTimeout time.Duration
 	// Storage is what was recorded. Default: nobody knows, and requests for it are refused.
@@ -153,6 +155,8 @@ func (h *handler) routes() []route {
 		{http.MethodGet, "/v1/cloud", h.clouds},
 		{http.MethodPost, "/v1/channels/{name}/cloud/{service}/start", h.serve(true)},
 		{http.MethodPost, "/v1/channels/{name}/cloud/{service}/stop", h.serve(false)},
+		{http.MethodGet, "/v1/channels/{name}/snapshot.jpg", h.snapshot},
+		{http.MethodGet, "/v1/snapshots", h.snapshots},
 		{http.MethodGet, "/v1/openapi.yaml", h.description},
 	}, newPlayer(h).routes()...)
 }
@@ -320,6 +324,9 @@ type scrubber struct {
 }
 
 func (s scrubber) Write(text []byte) (int, error) {
+	if kind, _, _ := strings.Cut(s.Header().Get("Content-Type"), "/"); kind == "image" || kind == "video" {
+		return s.ResponseWriter.Write(text) // pixels are no text
+	}
 	if _, err := io.WriteString(s.ResponseWriter, s.scrub(string(text))); err != nil {
 		return 0, err
 	}

@@ -31,8 +31,9 @@ type App struct {
 	live      *rtsp.Server // nil where the configuration says so
 	recorders *recorders
 	storage   *storage
-	uploads   *uploads // nil where nothing goes up
-	clouds    *clouds  // nil where no channel's stream does
+	snapshots *snapshots // nil before it is open
+	uploads   *uploads   // nil where nothing goes up
+	clouds    *clouds    // nil where no channel's stream does
 	events    *events
 }
 
@@ -67,6 +68,9 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 	a.events = newEvents(a.cfg, a.recorders, a.clock, a.log)
 	a.events.pins = a.storage
 	if err = a.startUploads(); err != nil { //nolint:contextcheck // uploads live until their exit
+		return errors.Join(err, a.endUploads(context.WithoutCancel(ctx)), a.storage.end(), listener.Close(), threads.Close(time.Second))
+	}
+	if err = a.openSnapshots(); err != nil { //nolint:contextcheck // snapshots live until their end
 		return errors.Join(err, a.endUploads(context.WithoutCancel(ctx)), a.storage.end(), listener.Close(), threads.Close(time.Second))
 	}
 	server := api.NewServer(a.apiConfig())
@@ -118,10 +122,13 @@ func (a *App) leave(ctx context.Context) error {
 	return errors.Join(err, a.endUploads(ctx))
 }
 
-// endUploads lets what was submitted go up.
+// endUploads ends the sending of snapshots, and lets what was submitted go up.
 func (a *App) endUploads(ctx context.Context) (err error) {
+	if a.snapshots != nil {
+		err = a.snapshots.end()
+	}
 	if a.clouds != nil {
-		err = a.clouds.exit(ctx)
+		err = errors.Join(err, a.clouds.exit(ctx))
 	}
 	if a.uploads != nil {
 		err = errors.Join(err, a.uploads.exit(ctx))
@@ -141,12 +148,13 @@ func (a *App) apiConfig() api.Config {
 	if a.clouds != nil {
 		c.Clouds = a.clouds
 	}
+	c.Snapshots = a.snapshots
 	return c
 }
 
 // startUploads opens the store where anything goes there.
 func (a *App) startUploads() (err error) {
-	if !wantsUploads(&a.cfg) {
+	if !wantsUploads(&a.cfg) && !sendsSnapshots(&a.cfg) {
 		return nil
 	}
 	if a.uploads, err = openUploads(&a.cfg, a.clock, a.log); err != nil {

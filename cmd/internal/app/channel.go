@@ -36,6 +36,7 @@ func (a *App) define(ctx context.Context, ch config.Channel) *pipeline.Definitio
 		def.Branch(LiveBranch, limit, a.live.Mount(ch.Name))
 	}
 	ev.branch(def)
+	a.snapshots.branch(def, ch)
 	if a.uploads != nil {
 		a.uploads.branch(def, a.reg, ch, a.cfg.Data)
 	}
@@ -78,5 +79,6 @@ func (a *App) engineConfig() pipeline.Config {
 	return pipeline.Config{
 		Logger: a.log, Clock: a.clock, Workers: e.Workers, Replay: replay,
 		InitTimeout: e.InitTimeout, ExitTimeout: e.ExitTimeout, AxeTimeout: time.Second,
+		OnEvent: a.onEvent,
 	}
 }

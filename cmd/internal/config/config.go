@@ -23,6 +23,8 @@ type Config struct {
 	Uplink Uplink
 	Spool  Spool
 
+	Snapshots Snapshots
+
 	// Channels are the cameras. A file names at least one.
 	Channels []Channel
 
@@ -73,6 +75,7 @@ type Channel struct {
 	Frames       Frames
 	Cloud        Cloud
 	Events       Events
+	Snapshot     Snapshot
 }
 
 // Events says what becomes of a channel's triggers.
@@ -183,7 +186,8 @@ func DefaultChannel(name string, sources ...Source) Channel {
 			Enabled: true, Interval: event.DefaultInterval, Minimum: event.DefaultMinimum, Pre: event.DefaultPre, Ring: 16 << 20,
 			Motion: Motion{Sensitivity: 50, Area: 1, Rate: 5, Hold: 2 * time.Second},
 		},
-		Cloud: Cloud{FullTime: true, Package: 4 * time.Second, PackageBytes: 512 << 10},
+		Cloud:    Cloud{FullTime: true, Package: 4 * time.Second, PackageBytes: 512 << 10},
+		Snapshot: Snapshot{Enabled: true},
 	}
 }
 

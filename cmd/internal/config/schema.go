@@ -38,13 +38,14 @@ func (d *decoder) root(n *node, c *Config) {
 		{"engine", d.engine(&c.Engine)},
 		{"disk", func(n *node, path string) {
 			d.fields(n, path,
-				entry{"max_bytes", d.size(&c.Disk.MaxBytes, 100_000_000, 1_000_000_000_000_000)},
+				entry{"max_bytes", d.size(&c.Disk.MaxBytes, 10_000_000, 1_000_000_000_000_000)},
 				entry{"min_free", d.size(&c.Disk.MinFree, 1_000_000, 1_000_000_000_000_000)},
 			)
 		}},
 		{"store", d.store(&c.Store)},
 		{"uplink", d.uplink(&c.Uplink)},
 		{"spool", d.spool(&c.Spool)},
+		{"snapshots", d.snapshots(&c.Snapshots)},
 		{"defaults", func(n *node, _ string) { defaults = n }},
 		{"channels", func(n *node, _ string) { channels = n }},
 	}...)
@@ -176,6 +177,7 @@ func (d *decoder) common(ch *Channel) []entry {
 		{"frames", d.frames(&ch.Frames)},
 		{"cloud", d.cloud(&ch.Cloud)},
 		{"events", d.events(&ch.Events)},
+		{"snapshot", d.snapshot(&ch.Snapshot)},
 		{"pause", func(n *node, path string) {
 			what := ""
 			d.oneOf(&what, "keep", "close")(n, path)

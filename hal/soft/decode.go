@@ -1,0 +1,61 @@
+package soft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/nal"
+	"github.com/millrace-video/millrace/pool"
+)
+
+// maxDecoded bounds a picture that is decoded, by level 5.2 of H.264: 36,864 macroblocks.
+const maxDecoded = 36_864 * 256
+
+// DecodeKey makes a raw picture (I420, in the arena) of a key frame, which stays the caller's:
+// H.264 by openh264. The picture has the key frame's Stamp and a stream of its own. What cannot
+// be decoded here is hal.ErrUnsupported, a library that is missing hal.ErrNoDevice; every other
+// error is the key frame's own. It is safe for concurrent use; ctx is asked before the work.
+func (d Driver) DecodeKey(ctx context.Context, key hal.Frame, arena *pool.Arena) (hal.Frame, error) {
+	if err := ctx.Err(); err != nil {
+		return hal.Frame{}, err
+	}
+	t, unit := key.Info(), key.Buf.Bytes()
+	if t.Codec != hal.H264 {
+		return hal.Frame{}, fmt.Errorf("%w: key frames of %s are not decoded here", hal.ErrUnsupported, t.Codec)
+	}
+	named := *t
+	if err := described(&named, t.SPS); err != nil {
+		return hal.Frame{}, err
+	}
+	for walk := nal.Prefixed(unit); ; { // a set that stands in the frame holds, not the track's
+		u, ok := walk.Next()
+		if !ok {
+			break
+		}
+		if nal.KindOf(hal.H264, u[0]) == nal.SPS {
+			if err := described(&named, u); err != nil {
+				return hal.Frame{}, err
+			}
+		}
+	}
+	f, err := d.decodeKeyH264(&named, unit, arena)
+	f.Stamp = key.Stamp
+	return f, err
+}
+
+// described lets t follow a sequence parameter set, if there is one. What would take the library
+// too much memory, or cannot be told, does not get there.
+func described(t *hal.Track, sps []byte) error {
+	if len(sps) == 0 {
+		return nil
+	}
+	if _, ok := nal.Describe(t, sps); !ok {
+		return errors.New("the key frame's sequence parameter set makes no sense")
+	}
+	if t.Width*t.Height > maxDecoded {
+		return fmt.Errorf("%w: pictures of %dx%d are not decoded here: at most %d pixels", hal.ErrUnsupported, t.Width, t.Height, maxDecoded)
+	}
+	return nil
+}

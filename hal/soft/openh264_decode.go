@@ -1,0 +1,179 @@
+//go:build linux && (386 || amd64 || arm || arm64 || loong64 || riscv64) && !android
+
+package soft
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"unsafe"
+
+	"github.com/ebitengine/purego"
+
+	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/nal"
+	"github.com/millrace-video/millrace/hal/pixel"
+	"github.com/millrace-video/millrace/pool"
+)
+
+// The methods of ISVCDecoder by their place in its table.
+const (
+	decodeInitialize   = 0
+	decodeUninitialize = 1
+	decodeNoDelay      = 3
+	decodeFlush        = 5
+	decodeSetOption    = 8
+)
+
+// Values of openh264's enums for its decoder.
+const (
+	decodeTraceLevel = 9
+	bitstreamAVC     = 0
+)
+
+// decodeParams is SDecodingParam, the same from 2.1 to 2.6.
+type decodeParams struct {
+	_          *byte // a file's name
+	_          uint32
+	layer      uint8
+	concealing int32 // 0: none, so that a picture with holes is an error
+	_          uint8
+	size, kind uint32 // of the bit stream
+}
+
+// decodedPicture is SBufferInfo: an int, two 64-bit time stamps, the picture's width, height,
+// format and two strides, and pointers that we do not need.
+type decodedPicture struct{ words [16]uint64 }
+
+// picture returns what stands behind the time stamps, which only 386 aligns to four bytes.
+func (p *decodedPicture) picture() (ready bool, width, height int, stride [2]int) {
+	at := uintptr(24)
+	if runtime.GOARCH == "386" {
+		at = 20
+	}
+	word := func(offset uintptr) int {
+		return int(*(*int32)(unsafe.Add(unsafe.Pointer(&p.words[0]), offset)))
+	}
+	return word(0) == 1, word(at), word(at + 4), [2]int{word(at + 12), word(at + 16)}
+}
+
+// h264Decoder is one ISVCDecoder.
+type h264Decoder struct {
+	this   **[9]uintptr // the object begins with the pointer to its methods
+	args   [5]uintptr
+	planes [3]*byte
+	info   decodedPicture
+}
+
+// decodeKeyH264 decodes a key frame by a decoder of its own, so that what one camera sends is
+// nothing to the next.
+func (d Driver) decodeKeyH264(t *hal.Track, unit []byte, arena *pool.Arena) (hal.Frame, error) {
+	handle, name, err := load(d.openH264Names())
+	if err != nil {
+		return hal.Frame{}, fmt.Errorf("%w: openh264: %s", hal.ErrNoDevice, advice(nameOpenH264))
+	}
+	fn, err := symbols(name, handle, "WelsCreateDecoder", "WelsDestroyDecoder")
+	if err != nil {
+		return hal.Frame{}, err
+	}
+	c := &h264Decoder{}
+	if r, _, _ := purego.SyscallN(fn[0], uintptr(unsafe.Pointer(&c.this))); r != 0 || c.this == nil {
+		return hal.Frame{}, fmt.Errorf("openh264 makes no decoder: %d", int32(r))
+	}
+	defer purego.SyscallN(fn[1], uintptr(unsafe.Pointer(c.this)))
+	level := new(int32) // 0: quiet
+	c.call(decodeSetOption, decodeTraceLevel, uintptr(unsafe.Pointer(level)), 0, 0)
+	params := &decodeParams{layer: 255, size: 8, kind: bitstreamAVC}
+	if r := c.call(decodeInitialize, uintptr(unsafe.Pointer(params)), 0, 0, 0); r != 0 {
+		return hal.Frame{}, fmt.Errorf("openh264's decoder does not start: %d", r)
+	}
+	defer c.call(decodeUninitialize, 0, 0, 0, 0)
+	if err := c.decode(annexB(t, unit)); err != nil {
+		return hal.Frame{}, err
+	}
+	return c.collect(t, arena)
+}
+
+// annexB is a key frame as openh264 wants it: start codes, the parameter sets first.
+func annexB(t *hal.Track, unit []byte) []byte {
+	size := len(unit) + len(t.SPS) + len(t.PPS) + 2*nal.PrefixLen
+	out := make([]byte, 0, size)
+	add := func(u []byte) { out = append(append(out, 0, 0, 0, 1), u...) }
+	for _, set := range [][]byte{t.SPS, t.PPS} {
+		if len(set) > 0 {
+			add(set)
+		}
+	}
+	for walk := nal.Prefixed(unit); ; {
+		u, ok := walk.Next()
+		if !ok {
+			return out
+		}
+		add(u)
+	}
+}
+
+// decode has the library decode an access unit and give up the picture, which a decoder that
+// waits for B-frames otherwise keeps until more comes.
+func (c *h264Decoder) decode(stream []byte) error {
+	if len(stream) == 0 {
+		return errors.New("a key frame without a byte")
+	}
+	r := c.call(decodeNoDelay, uintptr(unsafe.Pointer(unsafe.SliceData(stream))), uintptr(len(stream)),
+		uintptr(unsafe.Pointer(&c.planes)), uintptr(unsafe.Pointer(&c.info)))
+	runtime.KeepAlive(stream)
+	if r != 0 {
+		return fmt.Errorf("openh264 cannot decode the key frame: %#x", uint32(r)) //nolint:gosec // flags
+	}
+	if ready, _, _, _ := c.info.picture(); ready {
+		return nil
+	}
+	if r := c.call(decodeFlush, uintptr(unsafe.Pointer(&c.planes)), uintptr(unsafe.Pointer(&c.info)), 0, 0); r != 0 {
+		return fmt.Errorf("openh264 cannot decode the key frame: %#x", uint32(r)) //nolint:gosec // flags
+	}
+	if ready, _, _, _ := c.info.picture(); !ready {
+		return errors.New("openh264 makes no picture of the key frame")
+	}
+	return nil
+}
+
+// collect copies the picture out of the library's memory.
+func (c *h264Decoder) collect(t *hal.Track, arena *pool.Arena) (hal.Frame, error) {
+	_, width, height, stride := c.info.picture()
+	width, height = width&^1, height&^1
+	layout, err := hal.PackedLayout(hal.I420, width, height)
+	if err != nil || stride[0] < width || stride[1] < width/2 || c.planes[0] == nil || c.planes[1] == nil || c.planes[2] == nil {
+		return hal.Frame{}, fmt.Errorf("openh264 gives a picture of %dx%d that cannot be used", width, height)
+	}
+	buf, err := arena.Get(layout.Size)
+	if err != nil {
+		return hal.Frame{}, err
+	}
+	dst, err := pixel.Over(hal.I420, width, height, buf.Bytes())
+	if err != nil {
+		buf.Release()
+		return hal.Frame{}, err
+	}
+	for i, from := range c.planes {
+		wide, lines, step := width, height, stride[0]
+		if i > 0 {
+			wide, lines, step = width/2, height/2, stride[1]
+		}
+		for y := range lines {
+			copy(dst.Plane[i][y*dst.Stride[i]:][:wide], unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(from), y*step)), wide))
+		}
+	}
+	return hal.Frame{Buf: buf, Key: true, Stream: &hal.Stream{Tracks: []hal.Track{{
+		Codec: hal.Raw, TimeScale: t.TimeScale, Width: width, Height: height, Layout: layout, Colour: t.Colour,
+	}}}}, nil
+}
+
+// call calls a method; what it does not take does no harm. See h264Coder.call.
+//
+//go:uintptrescapes
+func (c *h264Decoder) call(method int, a, b, p, q uintptr) int32 {
+	c.args = [5]uintptr{uintptr(unsafe.Pointer(c.this)), a, b, p, q}
+	r, _, _ := purego.SyscallN((*c.this)[method], c.args[:]...)
+	runtime.KeepAlive(c)
+	return int32(r) //nolint:gosec // C's int
+}
