@@ -50,6 +50,7 @@ type commands struct {
 	Disk      diskCommand      `cmd:"" help:"Tell what recordings take, what may stay, and what would go next and why."`
 	Catalog   catalogCommand   `cmd:"" help:"Look at the catalog of what was recorded, or make it anew."`
 	Bench     benchCommand     `cmd:"" help:"Measure what this machine does."`
+	Cloud     cloudCommand     `cmd:"" help:"Look at the cloud storage of a running millrace, and switch its services."`
 	Event     eventCommand     `cmd:"" help:"Say that something happened in a channel of a running millrace, or show its events."`
 	Version   versionCommand   `cmd:"" help:"Tell what this program is."`
 }

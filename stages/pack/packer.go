@@ -230,9 +230,10 @@ func (p *Packer) Length() time.Duration {
 	return since(p.lanes[p.movie.lead].at, t.scale)
 }
 
-// Resume goes on behind what Finish cut: a frame of DTS dts will stand at time at of the file.
+// Resume goes on behind what Finish cut, or begins a file whose time goes on from another's: a
+// frame of DTS dts will stand at time at of the file.
 func (p *Packer) Resume(dts, at time.Duration) {
-	p.origin, p.first = dts-at, true
+	p.origin, p.begun, p.first = dts-at, true, true
 	for i := range p.lanes {
 		p.lanes[i].ended = false
 	}

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"strconv"
 	"sync"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-video/millrace/hal/synth"
+	"github.com/millrace-video/millrace/stages/pack/packtest"
 )
 
 // played is what Chromium says of a film.
@@ -61,10 +61,6 @@ run().catch(e => tell({error: String(e)}))
 // watched has Chromium load a film, look at it at some times (s), and play its last 20 seconds.
 func watched(t *testing.T, path string, times ...float64) played {
 	t.Helper()
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatal("chromium is missing: apt-get install chromium")
-	}
 	list, err := json.Marshal(times)
 	require.NoError(t, err)
 	result := make(chan played, 1)
@@ -97,14 +93,7 @@ func watched(t *testing.T, path string, times ...float64) played {
 	})
 	server := httptest.NewServer(mux)
 	defer server.Close()
-	cmd := exec.CommandContext(t.Context(), chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
-		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-		"--autoplay-policy=no-user-gesture-required", "--user-data-dir="+t.TempDir(), "--remote-debugging-port=0", server.URL+"/")
-	require.NoError(t, cmd.Start())
-	defer func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}()
+	defer packtest.Browse(t, server.URL+"/")()
 	select {
 	case p = <-result:
 	case <-time.After(2 * time.Minute): //nolint:forbidigo // a browser that says nothing

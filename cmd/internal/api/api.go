@@ -42,6 +42,8 @@ type Config struct {
 	Logger     *slog.Logger // default: silent
 	// Uploads is what leaves the machine; nil: nothing does.
 	Uploads Uploads
+	// Clouds is the cloud storage of streams; nil: there is none.
+	Clouds Clouds
 	// Snapshots makes pictures of channels; nil: nobody does.
 	Snapshots Snapshots
 	// ExitTimeout is how long an exit command may take. Default 10 s.
@@ -150,6 +152,9 @@ func (h *handler) routes() []route {
 		{http.MethodGet, "/v1/disk", h.disk},
 		{http.MethodGet, "/v1/channels/{name}/frames", h.frames},
 		{http.MethodGet, "/v1/uploads", h.uploads},
+		{http.MethodGet, "/v1/cloud", h.clouds},
+		{http.MethodPost, "/v1/channels/{name}/cloud/{service}/start", h.serve(true)},
+		{http.MethodPost, "/v1/channels/{name}/cloud/{service}/stop", h.serve(false)},
 		{http.MethodGet, "/v1/channels/{name}/snapshot.jpg", h.snapshot},
 		{http.MethodGet, "/v1/snapshots", h.snapshots},
 		{http.MethodGet, "/v1/openapi.yaml", h.description},

@@ -263,6 +263,7 @@ func described(t *testing.T, method, path string, code int, answer map[string]an
 		return
 	}
 	path = regexp.MustCompile(`^/v1/channels/[^/]+`).ReplaceAllString(path, "/v1/channels/{name}")
+	path = regexp.MustCompile(`/cloud/[^/]+/`).ReplaceAllString(path, "/cloud/{service}/")
 	item := object(t, object(t, all["paths"])[path])
 	responses := object(t, object(t, item[strings.ToLower(method)])["responses"])
 	response, ok := responses[strconv.Itoa(code)]

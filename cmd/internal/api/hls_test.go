@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -18,6 +16,7 @@ import (
 	"github.com/millrace-video/millrace/cmd/internal/playback/playbacktest"
 	"github.com/millrace-video/millrace/hal/synth"
 	"github.com/millrace-video/millrace/pipeline"
+	"github.com/millrace-video/millrace/stages/pack/packtest"
 )
 
 const hlsPage = `<!doctype html><video id=v muted></video><script src=/hls.js></script><script>
@@ -55,24 +54,6 @@ async function run() {
 run().catch(e => tell({error: String(e)}))
 </script>`
 
-// hlsJS is the player that most web pages use.
-func hlsJS(t *testing.T) string {
-	t.Helper()
-	const name = "hls.js-1.7.4"
-	if _, err := exec.LookPath("npm"); err != nil {
-		t.Skip("npm is missing: apt-get install npm")
-	}
-	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "npm", "pack", "--silent", "hls.js@1.7.4")
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Skipf("hls.js cannot be had: %s", out)
-	}
-	out, err := exec.CommandContext(t.Context(), "tar", "-xzf", filepath.Join(dir, name+".tgz"), "-C", dir, "package/dist/hls.min.js").CombinedOutput() //nolint:gosec // a test's
-	require.NoError(t, err, "%s", out)
-	return filepath.Join(dir, "package/dist/hls.min.js")
-}
-
 type watched struct {
 	Start    float64        `json:"start"`
 	Shown    map[string]int `json:"shown"`
@@ -81,11 +62,7 @@ type watched struct {
 }
 
 func TestABrowserPlaysThePlaylist(t *testing.T) { // R6: must show 6
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatal("chromium is missing: apt-get install chromium")
-	}
-	script := hlsJS(t)
+	script := packtest.HLSJS(t)
 	s := playbacktest.Record(t, "&audio=aac", nil)
 	// In the merged file, over its end, before and after the gap, in the one that grows.
 	times := []float64{1.02, 7.98, 11.5, 13.02, 19.9, 20.1, 27.5, 30.3}
@@ -125,14 +102,7 @@ func TestABrowserPlaysThePlaylist(t *testing.T) { // R6: must show 6
 	defer server.Close()
 	from := playbacktest.Begin().Add(5 * time.Second) // the playlist begins at 4 s
 	page := server.URL + "/?" + url.Values{"list": {query(server, "play", from, from.Add(time.Hour)) + "&format=hls"}}.Encode()
-	cmd := exec.CommandContext(t.Context(), chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
-		"--user-data-dir="+t.TempDir(), "--remote-debugging-port=0", page)
-	require.NoError(t, cmd.Start())
-	defer func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}()
+	defer packtest.Browse(t, page)()
 	var got watched
 	select {
 	case got = <-result:

@@ -9,6 +9,7 @@ import (
 	"github.com/millrace-video/millrace/cmd/internal/catalog"
 	"github.com/millrace-video/millrace/cmd/internal/playback"
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/stages/cloud"
 	"github.com/millrace-video/millrace/stages/record"
 )
 
@@ -27,6 +28,8 @@ type Timeline struct {
 	Segments []Segment `json:"segments"`
 	Gaps     []Gap     `json:"gaps"`
 	Account  Account   `json:"account"`
+	// NotStored is what was given up for the store (C3), recorded here or not.
+	NotStored []cloud.Lost `json:"not_stored,omitempty"`
 }
 
 // Segment is a file that can be played.
@@ -82,7 +85,13 @@ func (h *handler) timeline(w http.ResponseWriter, r *http.Request) {
 		h.noStorage(w, err)
 		return
 	}
-	write(w, http.StatusOK, TimelineOf(line, from, to, h.cfg.Storage.Account(line)))
+	answer := TimelineOf(line, from, to, h.cfg.Storage.Account(line))
+	if h.cfg.Clouds != nil {
+		if answer.NotStored, err = h.cfg.Clouds.Lost(answer.Channel, from, to); err != nil {
+			h.cfg.Logger.Error("a time line without what the store lacks", "channel", answer.Channel, "cause", err.Error())
+		}
+	}
+	write(w, http.StatusOK, answer)
 }
 
 // TimelineOf is the answer to who asks for a time line.

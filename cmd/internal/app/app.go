@@ -33,6 +33,7 @@ type App struct {
 	storage   *storage
 	snapshots *snapshots // nil before it is open
 	uploads   *uploads   // nil where nothing goes up
+	clouds    *clouds    // nil where no channel's stream does
 	events    *events
 }
 
@@ -67,7 +68,7 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 	a.events = newEvents(a.cfg, a.recorders, a.clock, a.log)
 	a.events.pins = a.storage
 	if err = a.startUploads(); err != nil { //nolint:contextcheck // uploads live until their exit
-		return errors.Join(err, a.storage.end(), listener.Close(), threads.Close(time.Second))
+		return errors.Join(err, a.endUploads(context.WithoutCancel(ctx)), a.storage.end(), listener.Close(), threads.Close(time.Second))
 	}
 	if err = a.openSnapshots(); err != nil { //nolint:contextcheck // snapshots live until their end
 		return errors.Join(err, a.endUploads(context.WithoutCancel(ctx)), a.storage.end(), listener.Close(), threads.Close(time.Second))
@@ -126,6 +127,9 @@ func (a *App) endUploads(ctx context.Context) (err error) {
 	if a.snapshots != nil {
 		err = a.snapshots.end()
 	}
+	if a.clouds != nil {
+		err = errors.Join(err, a.clouds.exit(ctx))
+	}
 	if a.uploads != nil {
 		err = errors.Join(err, a.uploads.exit(ctx))
 	}
@@ -141,14 +145,27 @@ func (a *App) apiConfig() api.Config {
 	if a.uploads != nil {
 		c.Uploads = a.uploads
 	}
+	if a.clouds != nil {
+		c.Clouds = a.clouds
+	}
 	c.Snapshots = a.snapshots
 	return c
 }
 
 // startUploads opens the store where anything goes there.
 func (a *App) startUploads() (err error) {
-	if wantsUploads(&a.cfg) || sendsSnapshots(&a.cfg) {
-		a.uploads, err = openUploads(&a.cfg, a.clock, a.log)
+	if !wantsUploads(&a.cfg) && !sendsSnapshots(&a.cfg) {
+		return nil
+	}
+	if a.uploads, err = openUploads(&a.cfg, a.clock, a.log); err != nil {
+		return err
+	}
+	if a.clouds, err = openClouds(&a.cfg, a.uploads, a.clock, a.log); a.clouds != nil {
+		for name, ch := range a.clouds.channels {
+			if c := a.events.channels[name]; c != nil {
+				c.cloud = ch
+			}
+		}
 	}
 	return err
 }

@@ -40,6 +40,9 @@ func (a *App) define(ctx context.Context, ch config.Channel) *pipeline.Definitio
 	if a.uploads != nil {
 		a.uploads.branch(def, a.reg, ch, a.cfg.Data)
 	}
+	if a.clouds != nil {
+		a.clouds.branch(def, ch.Name)
+	}
 	return def
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace-video/millrace/hal"
 	"github.com/millrace-video/millrace/pipeline"
 	"github.com/millrace-video/millrace/pool"
+	"github.com/millrace-video/millrace/stages/cloud"
 	"github.com/millrace-video/millrace/stages/event"
 	"github.com/millrace-video/millrace/stages/event/clip"
 	"github.com/millrace-video/millrace/stages/event/motion"
@@ -47,8 +48,9 @@ type eventChannel struct {
 	cfg     config.Events
 	keep    time.Duration // what was recorded of an event
 	journal *eventJournal
-	watch   *motion.Watch // nil: no motion is looked for
-	clip    *clip.Clip    // nil: events alone are not recorded
+	watch   *motion.Watch  // nil: no motion is looked for
+	clip    *clip.Clip     // nil: events alone are not recorded
+	cloud   *cloud.Channel // nil: nothing of the channel goes to the store
 
 	mu   sync.Mutex
 	told map[uint64]int64 // by event, up to where its window is pinned: ms
@@ -166,11 +168,54 @@ func (c *eventChannel) Record(w event.Window, stored func(error)) {
 			c.trouble(err)
 		}
 	}
-	switch {
-	case c.clip != nil:
-		c.clip.Record(w, stored)
-	case w.Over:
+	done := func(error) {}
+	if w.Over {
+		done = together(c.clip != nil, c.cloud != nil, stored)
+	}
+	if c.clip != nil {
+		c.clip.Record(w, ifOver(w, done))
+	}
+	if c.cloud != nil {
+		c.cloud.Record(cloud.Window{Event: w.Event, Part: w.Part, From: w.From.Mono, To: w.To.Mono, Over: w.Over}, ifOver(w, func(err error) {
+			if errors.Is(err, cloud.ErrOff) {
+				err = nil // it is not to be in the store
+			}
+			done(err)
+		}))
+	}
+}
+
+// ifOver is nil for a window that is not over: nobody is told then.
+func ifOver(w event.Window, done func(error)) func(error) {
+	if !w.Over {
+		return nil
+	}
+	return done
+}
+
+// together returns what each of those that keep a window calls once; stored is called when all
+// have. Where there is none it is called at once.
+func together(clip, cloud bool, stored func(error)) func(error) {
+	var mu sync.Mutex
+	var all error
+	open := 0
+	for _, one := range []bool{clip, cloud} {
+		if one {
+			open++
+		}
+	}
+	if open == 0 {
 		stored(nil)
+	}
+	return func(err error) {
+		mu.Lock()
+		all = errors.Join(all, err)
+		open--
+		last, result := open == 0, all
+		mu.Unlock()
+		if last {
+			stored(result)
+		}
 	}
 }
 

@@ -41,7 +41,7 @@ var _ api.Uploads = (*uploads)(nil)
 
 // wantsUploads says whether anything of a configuration goes to the store.
 func wantsUploads(cfg *config.Config) bool {
-	return slices.ContainsFunc(cfg.Channels, func(ch config.Channel) bool { return ch.Frames.Enabled })
+	return slices.ContainsFunc(cfg.Channels, func(ch config.Channel) bool { return ch.Frames.Enabled || ch.Cloud.Enabled })
 }
 
 // openUploads opens the store; the share of workers for it is a pool of its own.
@@ -148,9 +148,6 @@ func (u *uploads) Frames(channel string) ([]upload.FrameResult, bool) {
 func (u *uploads) Status() api.UploadStatus {
 	return api.UploadStatus{Store: u.store.Health(), Uploader: u.up.Stats(), Uplink: u.uplink.Stats()}
 }
-
-// uploadTime is how long what was submitted may take to go up when the program leaves.
-const uploadTime = 5 * time.Second
 
 // exit lets what was submitted go up, and says what was left.
 func (u *uploads) exit(ctx context.Context) error {

@@ -16,7 +16,7 @@ channels:
     source: rtsp://192.168.1.20/main`,
 		},
 		{
-			"a text", "just words", `m.yml:1:1: is text: an object with the keys data, listen, log, rtsp, engine, disk, store, uplink, snapshots, defaults, channels`,
+			"a text", "just words", `m.yml:1:1: is text: an object with the keys data, listen, log, rtsp, engine, disk, store, uplink, spool, snapshots, defaults, channels`,
 		},
 		{
 			"no YAML", "channels:\n  - name: gate\n source: x\n", `m.yml:3:2: no YAML: value is not allowed in this context: check the indentation, the colons and the quotes of this line and the one before`,
@@ -37,7 +37,7 @@ m.yml:2:1: a second YAML document: one file holds one configuration`,
 		{
 			"unknown keys with the nearest one", "lisen: x\nchanels: y\nzzz: 1\n" + with("    recordd: {}\n    encode: {bitrat: 4M}\n"), `m.yml:1:1: unknown key "lisen": do you mean listen?
 m.yml:2:1: unknown key "chanels": do you mean channels?
-m.yml:3:1: unknown key "zzz": one of data, listen, log, rtsp, engine, disk, store, uplink, snapshots, defaults, channels
+m.yml:3:1: unknown key "zzz": one of data, listen, log, rtsp, engine, disk, store, uplink, spool, snapshots, defaults, channels
 m.yml:7:5: channels[0]: unknown key "recordd": do you mean record?
 m.yml:8:14: channels[0].encode: unknown key "bitrat": do you mean bitrate?`,
 		},
@@ -178,7 +178,7 @@ m.yml:3:9: anchors, aliases and merge keys are not taken: what all channels shar
 m.yml:4:11: tags are not taken: write the value alone, in quotes where it is text`,
 		},
 		{
-			"in the defaults", "defaults:\n  name: x\n  record: {segment_duration: 1ms}\n" + with(""), `m.yml:2:3: defaults: unknown key "name": one of encode, record, live, frames, events, snapshot, pause, settle, open_timeout, buffers, nice
+			"in the defaults", "defaults:\n  name: x\n  record: {segment_duration: 1ms}\n" + with(""), `m.yml:2:3: defaults: unknown key "name": one of encode, record, live, frames, cloud, events, snapshot, pause, settle, open_timeout, buffers, nice
 m.yml:3:30: defaults.record.segment_duration: is "1ms": a time with its unit, such as 500ms, 90s, 10m or 1h30m, from 1s to 24h`,
 		},
 	}

@@ -21,6 +21,7 @@ type Config struct {
 	Disk   Disk
 	Store  Store
 	Uplink Uplink
+	Spool  Spool
 
 	Snapshots Snapshots
 
@@ -72,6 +73,7 @@ type Channel struct {
 	Record       Record
 	Live         Live
 	Frames       Frames
+	Cloud        Cloud
 	Events       Events
 	Snapshot     Snapshot
 }
@@ -165,6 +167,7 @@ func Default() Config {
 			Workers: 65536, Replay: 2 << 20, InitTimeout: 10 * time.Second, ExitTimeout: 10 * time.Second,
 		},
 		Store: Store{Kind: "directory", Parallel: 64, Retries: 30, Memory: 64 << 20},
+		Spool: Spool{MaxBytes: 10_000_000_000},
 	}
 }
 
@@ -183,6 +186,7 @@ func DefaultChannel(name string, sources ...Source) Channel {
 			Enabled: true, Interval: event.DefaultInterval, Minimum: event.DefaultMinimum, Pre: event.DefaultPre, Ring: 16 << 20,
 			Motion: Motion{Sensitivity: 50, Area: 1, Rate: 5, Hold: 2 * time.Second},
 		},
+		Cloud:    Cloud{FullTime: true, Package: 4 * time.Second, PackageBytes: 512 << 10},
 		Snapshot: Snapshot{Enabled: true},
 	}
 }

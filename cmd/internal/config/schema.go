@@ -44,6 +44,7 @@ func (d *decoder) root(n *node, c *Config) {
 		}},
 		{"store", d.store(&c.Store)},
 		{"uplink", d.uplink(&c.Uplink)},
+		{"spool", d.spool(&c.Spool)},
 		{"snapshots", d.snapshots(&c.Snapshots)},
 		{"defaults", func(n *node, _ string) { defaults = n }},
 		{"channels", func(n *node, _ string) { channels = n }},
@@ -174,6 +175,7 @@ func (d *decoder) common(ch *Channel) []entry {
 		{"record", d.record(&ch.Record)},
 		{"live", d.live(&ch.Live)},
 		{"frames", d.frames(&ch.Frames)},
+		{"cloud", d.cloud(&ch.Cloud)},
 		{"events", d.events(&ch.Events)},
 		{"snapshot", d.snapshot(&ch.Snapshot)},
 		{"pause", func(n *node, path string) {

@@ -1,0 +1,35 @@
+package app
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-video/millrace/stages/cloud"
+)
+
+// C3: what is given up is in the time line, also after a kill in the middle of a line.
+func TestLostPackagesAreKept(t *testing.T) {
+	l := &lostPackages{path: filepath.Join(t.TempDir(), "gate", "cloud-lost.jsonl")}
+	zero := time.Unix(1_800_000_000, 0).UTC()
+	at := func(s int) time.Time { return zero.Add(time.Duration(s) * time.Second) }
+	none, err := l.between(at(0), at(100))
+	require.NoError(t, err)
+	require.Empty(t, none)
+	for i := range 4 {
+		require.NoError(t, l.add(cloud.Lost{Channel: "gate", Number: uint64(i), From: at(4 * i), To: at(4*i + 4), Cause: "the spool was full"}))
+	}
+	f, err := os.OpenFile(l.path, os.O_APPEND|os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = f.WriteString(`{"channel": "ga`)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	some, err := l.between(at(4), at(9))
+	require.NoError(t, err)
+	require.Len(t, some, 2)
+	require.EqualValues(t, 1, some[0].Number)
+	require.Equal(t, at(8), some[1].From)
+}
