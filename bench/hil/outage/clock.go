@@ -1,0 +1,20 @@
+package outage
+
+import "fmt"
+
+// Clocks are cuts of a machine whose wall clock is set while it records: by an hour forth and back,
+// from 1970, where the machine begins, to today, and back and forth.
+func Clocks() []Cut {
+	const hour = 3600
+	return []Cut{
+		{Sync: "5s", Clock: step("$(date +%s)", hour) + step("$(date +%s)", -hour), Steps: 2},
+		{Sync: "5s", Before: "date -s @300", Clock: step("$now", 20), Steps: 1, Random: true},
+		{Sync: "5s", Clock: step("$(date +%s)", -hour) + step("$(date +%s)", hour), Steps: 2},
+	}
+}
+
+// step sets the clock some seconds from an instant, after a while. The program must have begun to
+// record by then, and have more than one file.
+func step(from string, seconds int) string {
+	return fmt.Sprintf("sleep 8\ndate -s @$((%s + %d))\necho %q\n", from, seconds, saysStepped)
+}
