@@ -20,10 +20,11 @@ import (
 // Cut is one boot of the machine and its end.
 type Cut struct {
 	Sync   string // record.sync: fragment, a duration or segment
-	Random bool   // a part of what was not flushed gets to the disk, by chance; else nothing of it
+	Random bool   // what is not flushed is written early, and a part of it stays, by chance; else nothing of it
 	Clock  string // shell commands that set the machine's wall clock, each said by "OUTAGE stepped"
 	Before string // the same, before the program starts
 	Steps  int    // how often Clock does, while the program runs
+	Label  string // what the name of a file of this boot has in it
 }
 
 // What the machine says.
@@ -37,7 +38,7 @@ const (
 const (
 	Segment  = 6 * time.Second
 	channels = `channels:
-  - {name: a, source: 'synth://?size=160x112&rate=25&gop=25&audio=aac&bitrate=1M'}
+  - {name: a, source: 'synth://?size=160x112&rate=25&gop=25&audio=aac&bitrate=3M'}
   - {name: b, source: 'synth://?size=160x112&rate=15&gop=10&audio=aac&bitrate=300k'}
 `
 )
@@ -59,6 +60,19 @@ echo "OUTAGE start"
 exec /tmp/millrace run --listen 127.0.0.1:0 --rtsp 127.0.0.1:0 --config /host/millrace.yml 2>&1
 `
 
+// A random cut comes while the disk is written, or, where it is not written that much, after a while.
+const (
+	burst    = 40 // writes
+	patience = 10 * time.Second
+)
+
+// eager has the machine write what nobody asked it to make durable after a moment, as it does after
+// half a minute by itself. What it did not write a cut takes, and chance has nothing to choose from.
+const eager = `
+echo 10 >/proc/sys/vm/dirty_writeback_centisecs
+echo 10 >/proc/sys/vm/dirty_expire_centisecs
+`
+
 func configuration(data, sync, more string) string {
 	return fmt.Sprintf("data: %s\nlog: {level: debug}\ndisk: {min_free: 1MB}\n"+
 		"defaults: {record: {segment_duration: %s, sync: %s%s}, live: {enabled: false}}\n%s", data, Segment, sync, more, channels)
@@ -67,6 +81,9 @@ func configuration(data, sync, more string) string {
 // boot runs the machine until a random instant of a span after the program was started, or after
 // the clock was set for the last time.
 func boot(ctx context.Context, m hil.Machine, c Cut, from, to time.Duration) (*console, error) {
+	if c.Random {
+		c.Before += eager
+	}
 	err := errors.Join(
 		os.WriteFile(filepath.Join(m.Share, "outage"), fmt.Appendf(nil, program, c.Before, c.Clock), 0o755), //nolint:gosec // it is a program
 		os.WriteFile(filepath.Join(m.Share, "args"), nil, 0o600),
@@ -78,7 +95,14 @@ func boot(ctx context.Context, m hil.Machine, c Cut, from, to time.Duration) (*c
 	ctx, cut := context.WithTimeout(ctx, longest)
 	defer cut()
 	out := &console{starts: 1 + c.Steps, act: func() {
-		time.AfterFunc(from+rand.N(to-from+1), cut)
+		time.AfterFunc(from+rand.N(to-from+1), func() {
+			if !c.Random {
+				cut()
+				return
+			}
+			m.Disk.CutAt(1+rand.IntN(burst), cut) //nolint:gosec // no secret
+			time.AfterFunc(patience, cut)
+		})
 	}}
 	m.Program = "outage"
 	_, err = m.Run(ctx, out)

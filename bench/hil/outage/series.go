@@ -50,7 +50,7 @@ func (f Found) String() string {
 		f.Cuts, f.Lost, f.Worst.Seconds(), f.Measured, f.Files, f.Salvaged, f.Starts)
 }
 
-const imageSize = 256 << 20
+const imageSize = 512 << 20
 
 // Run does the cuts, one after the other. After an error the scratch folder shows how things were.
 func (s *Series) Run(ctx context.Context, cuts []Cut) (_ Found, err error) {
@@ -102,7 +102,10 @@ func (s *Series) one(ctx context.Context, c Cut) error {
 	if err = os.MkdirAll(data, 0o755); err != nil { //nolint:gosec // others judge what lies there
 		return err
 	}
-	return errors.Join(s.restarted(out), s.asLeft(ctx, data, c, out), s.afterStart(ctx, data, c, out))
+	if err = dig(ctx, data); err != nil {
+		return err
+	}
+	return errors.Join(s.restarted(out), s.asLeft(ctx, data, c, out), s.afterStart(ctx, data))
 }
 
 // restarted compares what the machine's start said of the disk as the cut before left it with what
@@ -127,7 +130,7 @@ func (s *Series) asLeft(ctx context.Context, data string, c Cut, out *console) e
 	if err != nil {
 		return err
 	}
-	err = errors.Join(s.unharmed(data), s.missing(files, c, out))
+	err = errors.Join(s.unharmed(data), s.missing(files, c, out), s.noticed(files, c, out))
 	_, d, failed := show(ctx, s.Host, data)
 	if errors.Is(failed, errNone) && (s.found.Cuts == 1 || len(s.kept) == 0) {
 		return err // before it was made
@@ -219,7 +222,7 @@ func (d *dump) holds(data string, started bool) error {
 }
 
 // afterStart starts the program with the disk as the cut left it, and judges what it made of it.
-func (s *Series) afterStart(ctx context.Context, data string, c Cut, out *console) error {
+func (s *Series) afterStart(ctx context.Context, data string) error {
 	log, err := restart(ctx, s.Host, data)
 	if err != nil {
 		return err
@@ -283,6 +286,9 @@ func (d *dump) ordered() error {
 			}
 			if last != nil && n.Recording == last.Recording && n.Start.Mono < last.End().Mono-int64(time.Millisecond) {
 				return fmt.Errorf("channel %s: %s begins %s before %s ends", ch.Name, n.File, time.Duration(last.End().Mono-n.Start.Mono), last.File)
+			}
+			if year := n.Start.Time().Year(); year < 2026 {
+				return fmt.Errorf("channel %s: %s is of the year %d in the catalog, though the time was known later", ch.Name, n.File, year)
 			}
 			last = n
 		}

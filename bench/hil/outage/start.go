@@ -56,8 +56,8 @@ func restart(ctx context.Context, millrace, data string) (log string, err error)
 	if err = os.WriteFile(file, []byte(configuration(data, "5s", ", on_command: true")), 0o600); err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, millrace, "run", "--listen", "127.0.0.1:0", "--rtsp", "127.0.0.1:0", "--config", file)                             //nolint:gosec // our own program
-	out := &awaited{word: "/v1/channels", act: func() { _ = cmd.Process.Signal(syscall.SIGTERM) }} //nolint:errcheck // shows at the Wait
+	cmd := exec.CommandContext(ctx, millrace, "run", "--listen", "127.0.0.1:0", "--rtsp", "127.0.0.1:0", "--config", file) //nolint:gosec // our own program
+	out := &awaited{word: "/v1/channels", act: func() { _ = cmd.Process.Signal(syscall.SIGTERM) }}                         //nolint:errcheck // shows at the Wait
 	cmd.Stdout, cmd.Stderr = out, out
 	if err = cmd.Run(); err != nil {
 		err = fmt.Errorf("millrace run: %w: %s", err, out.text.String())

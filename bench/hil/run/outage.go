@@ -38,10 +38,10 @@ func (s settings) outages(ctx context.Context, dir string, count int) []hil.Case
 	if count <= len(policies()) {
 		t.run(ctx, survives, few(count), 6*time.Second, 10*time.Second)
 	} else {
+		t.run(ctx, "ARecorderSurvivesAClockThatIsSet", outage.Clocks(), 2*time.Second, 9*time.Second)
 		for i, sync := range policies() {
 			t.run(ctx, survives+"/sync:_"+sync, cuts(sync, (count+i)/len(policies())), time.Second, 30*time.Second)
 		}
-		t.run(ctx, "ARecorderSurvivesAClockThatIsSet", outage.Clocks(), 2*time.Second, 9*time.Second)
 	}
 	if t.bad {
 		fmt.Println("hil: what the failed power cuts left:", scratch)
