@@ -36,7 +36,7 @@ type Series struct {
 // Found is what a series came to.
 type Found struct {
 	Cuts     int
-	Lost     int // writes that a cut took
+	Lost     int // blocks that were written and not flushed, and that a cut took
 	Worst    time.Duration
 	Measured int // channels' ends that Worst is of
 	Files    int // decoded
@@ -46,7 +46,7 @@ type Found struct {
 
 // String is the figure of the table.
 func (f Found) String() string {
-	return fmt.Sprintf("%d cuts took %d writes; at most %.2f s missing in %d ends; %d files decoded; %d reports of %d restarts",
+	return fmt.Sprintf("%d cuts, %d blocks lost on their way; at most %.2f s missing at %d ends; %d files decoded; %d lines of salvage in %d starts",
 		f.Cuts, f.Lost, f.Worst.Seconds(), f.Measured, f.Files, f.Salvaged, f.Starts)
 }
 
@@ -272,26 +272,45 @@ func playable(ctx context.Context, f *left) error {
 }
 
 // ordered makes sure that in each channel the files follow each other in the order of their
-// numbers, none over another.
+// numbers, none over another, and nothing between them that is not accounted for.
 func (d *dump) ordered() error {
 	for _, ch := range d.Channels {
 		var last *record.Segment
+		explained := true
 		for _, i := range ch.Items {
-			n := i.Segment
-			if n == nil {
+			if i.Segment == nil {
+				explained = true
 				continue
 			}
-			if last != nil && n.Number <= last.Number {
-				return fmt.Errorf("channel %s: file %d stands behind file %d", ch.Name, n.Number, last.Number)
+			if err := follows(last, i.Segment, explained); err != nil {
+				return fmt.Errorf("channel %s: %w", ch.Name, err)
 			}
-			if last != nil && n.Recording == last.Recording && n.Start.Mono < last.End().Mono-int64(time.Millisecond) {
-				return fmt.Errorf("channel %s: %s begins %s before %s ends", ch.Name, n.File, time.Duration(last.End().Mono-n.Start.Mono), last.File)
-			}
-			if year := n.Start.Time().Year(); year < 2026 {
-				return fmt.Errorf("channel %s: %s is of the year %d in the catalog, though the time was known later", ch.Name, n.File, year)
-			}
-			last = n
+			last, explained = i.Segment, false
 		}
+	}
+	return nil
+}
+
+// follows judges a file and the one before it; nil: there is none.
+func follows(last, n *record.Segment, explained bool) error {
+	const jitter = 100 * time.Millisecond // of a picture's arrival
+	if year := n.Start.Time().Year(); year < 2026 {
+		return fmt.Errorf("%s is of the year %d in the catalog, though the time was known later", n.File, year)
+	}
+	if last == nil {
+		return nil
+	}
+	if n.Number <= last.Number {
+		return fmt.Errorf("file %d stands behind file %d", n.Number, last.Number)
+	}
+	if n.Recording != last.Recording { // another boot
+		return nil
+	}
+	switch apart := time.Duration(n.Start.Mono - last.End().Mono); {
+	case apart < -time.Millisecond:
+		return fmt.Errorf("%s begins %s before %s ends", n.File, -apart, last.File)
+	case apart > jitter && !explained:
+		return fmt.Errorf("%s begins %s after %s, and nothing says why", n.File, apart, last.File)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"time"
 
@@ -79,6 +80,9 @@ type trials struct {
 }
 
 func (t *trials) run(ctx context.Context, name string, cuts []outage.Cut, from, to time.Duration) {
+	if ok, err := regexp.MatchString(t.settings.run, name); err == nil && !ok {
+		return
+	}
 	begin := time.Now()
 	s := outage.Series{
 		Machine: hil.Machine{Arch: t.arch, Dir: t.dir}, Machines: t.machines, Host: t.host,
