@@ -86,13 +86,14 @@ func (a *awaited) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// agree makes sure that journals and files make the same catalog as the database is.
+// agree makes sure that journals and files make the same catalog as the database is. The
+// configuration, which restart has left, names channels that have no files yet.
 func agree(ctx context.Context, millrace, data string) (dump, error) {
 	before, d, err := show(ctx, millrace, data)
 	if err != nil {
 		return d, err
 	}
-	if err = tool(ctx, millrace, "catalog", "rebuild", "--data", data); err != nil {
+	if err = tool(ctx, millrace, "catalog", "rebuild", "--config", data+".yml"); err != nil {
 		return d, err
 	}
 	after, _, err := show(ctx, millrace, data)
