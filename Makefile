@@ -11,7 +11,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint breaches bench fuzz torture trace cross hil clean
+.PHONY: help run build test lint breaches bench fuzz torture trace cross hil power clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ cross: ## amd64, arm64 and armv7, without cgo and with it (V4L2), each under the
 
 hil: ## V4L2 against the kernel's virtual devices in a virtual machine (ARCH=arm64, RUN=REGEXP, COUNT=N)
 	@bash .ci/hil
+
+power: ## power cuts under a recorder in that machine, COUNT=30 over the three sync policies (RUN=REGEXP)
+	@POWER=$(or $(COUNT),30) COUNT= bash .ci/hil
 
 clean: ## what was built; recordings stay
 	rm -rf bin

@@ -54,5 +54,8 @@ func armWall(timer *os.File) error {
 	err = raw.Control(func(fd uintptr) {
 		failed = unix.TimerfdSettime(int(fd), unix.TFD_TIMER_ABSTIME|unix.TFD_TIMER_CANCEL_ON_SET, &spec, nil)
 	})
+	if errors.Is(failed, unix.ECANCELED) { // it is armed; the clock was set since the last Read, which Sync sees
+		failed = nil
+	}
 	return errors.Join(err, failed)
 }

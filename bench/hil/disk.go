@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 )
 
@@ -25,6 +26,9 @@ type Disk struct {
 	cache   []written  // since the last flush, in order
 	writes  int        // that came in
 	flushes int
+	last    int    // writes; with the last of them the power goes; 0: it stays
+	gone    func() // is told
+	dead    bool   // without power: nothing comes in any more
 	failed  error
 }
 
@@ -97,21 +101,33 @@ func (d *Disk) note(err error) {
 // Socket is where the machine finds the disk.
 func (d *Disk) Socket() string { return d.listener.Addr().String() }
 
+// CutAt has the power go with the n-th write from now on, before anything of that can be flushed:
+// what the machine writes later is lost, and gone is called. Then kill the machine, and Cut.
+func (d *Disk) CutAt(n int, gone func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last, d.gone = d.writes+n, gone
+}
+
+// sector is what a disk writes as a whole.
+const sector = 4096
+
 // Cut cuts the power: what was not flushed is lost, or, with a source of chance, some of it: a disk
-// writes in any order.
+// writes in any order, and not even a long write as a whole. It returns how many pieces were lost.
 func (d *Disk) Cut(chance *rand.Rand) (lost int, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, w := range d.cache {
-		if chance == nil || chance.IntN(2) == 0 {
-			lost++
-			continue
-		}
-		if _, e := d.image.WriteAt(w.content, int64(w.at)); e != nil { //nolint:gosec // within the image
-			err = errors.Join(err, e)
+		for piece := range slices.Chunk(w.content, sector) {
+			if chance == nil || chance.IntN(2) == 0 {
+				lost++
+			} else if _, e := d.image.WriteAt(piece, int64(w.at)); e != nil { //nolint:gosec // within the image
+				err = errors.Join(err, e)
+			}
+			w.at += uint64(len(piece))
 		}
 	}
-	d.cache = nil
+	d.cache, d.last, d.gone, d.dead = nil, 0, nil, false
 	return lost, err
 }
 
@@ -157,14 +173,24 @@ func (d *Disk) read(at uint64, b []byte) error {
 func (d *Disk) write(at uint64, content []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.dead {
+		return
+	}
 	d.writes++
 	d.cache = append(d.cache, written{at, content})
+	if d.writes == d.last {
+		d.dead = true
+		d.gone()
+	}
 }
 
 // flush brings everything into the image.
 func (d *Disk) flush() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.dead {
+		return nil
+	}
 	d.flushes++
 	for _, w := range d.cache {
 		if _, err := d.image.WriteAt(w.content, int64(w.at)); err != nil { //nolint:gosec // within the image

@@ -3,12 +3,14 @@
 package hil_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"io"
 	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,14 +24,16 @@ type client struct {
 	net.Conn
 }
 
-func connect(t *testing.T, d *hil.Disk) client {
+func connect(t *testing.T, d *hil.Disk) client { return connectTo(t, d, 4096) }
+
+func connectTo(t *testing.T, d *hil.Disk, size uint64) client {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "unix", d.Socket())
 	require.NoError(t, err)
 	c := client{t, conn}
 	c.hear("NBDMAGICIHAVEOPT\x00\x03")
 	c.say(uint32(3), []byte("IHAVEOPT"), uint32(1), uint32(0)) // the disk without a name
-	c.hear("\x00\x00\x00\x00\x00\x00\x10\x00\x00\x05")
+	c.hear(string(binary.BigEndian.AppendUint64(nil, size)) + "\x00\x05")
 	return c
 }
 
@@ -115,6 +119,51 @@ func TestAPowerCutKeepsAnyPartOfTheRest(t *testing.T) {
 		}
 	}
 	require.Equal(t, lost, zeros)
+}
+
+func TestAPowerCutComesInTheMidstOfWriting(t *testing.T) {
+	d, _ := disk(t)
+	c := connect(t, d)
+	c.write(0, "kept")
+	c.flush()
+	gone := 0
+	d.CutAt(2, func() { gone++ })
+	c.write(0, "a")
+	require.Zero(t, gone)
+	c.write(1, "b")
+	require.Equal(t, 1, gone)
+	c.write(2, "c")
+	c.flush() // it comes too late
+	require.NoError(t, c.Close())
+	lost, err := d.Cut(nil)
+	require.NoError(t, err)
+	require.Equal(t, 2, lost)
+	c = connect(t, d)
+	c.requireRead(0, "kept")
+	c.write(0, "new") // the power is back
+	c.flush()
+	c.requireRead(0, "newt")
+	require.NoError(t, c.Close())
+	require.NoError(t, d.Close())
+}
+
+func TestAPowerCutTearsALongWrite(t *testing.T) {
+	const sectors = 64
+	image := filepath.Join(t.TempDir(), "image")
+	require.NoError(t, os.WriteFile(image, make([]byte, sectors*4096), 0o600))
+	d, err := hil.NewDisk(image, filepath.Join(t.TempDir(), "socket"))
+	require.NoError(t, err)
+	c := connectTo(t, d, sectors*4096)
+	c.write(0, strings.Repeat("x", sectors*4096))
+	require.NoError(t, c.Close())
+	lost, err := d.Cut(rand.New(rand.NewPCG(1, 2)))
+	require.NoError(t, err)
+	require.NoError(t, d.Close())
+	require.Positive(t, lost)
+	require.Less(t, lost, sectors)
+	b, err := os.ReadFile(image)
+	require.NoError(t, err)
+	require.Equal(t, (sectors-lost)*4096, bytes.Count(b, []byte("x")))
 }
 
 func TestADiskHasAnEnd(t *testing.T) {

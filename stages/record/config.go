@@ -18,9 +18,9 @@ type Config struct {
 	// beside what still lies in the queue. Default 1 s, at least 10 ms.
 	FragmentDuration time.Duration
 
-	// Sync is how much a power cut can take: what is written is made durable that often. Up to
-	// FragmentDuration it is each fragment; SyncSegment leaves it to the end of the file.
-	// Default 5 s.
+	// Sync is how much a power cut can take, from the frame on: what is written is made durable
+	// before its oldest frame is that old. Up to 1.5 FragmentDuration it is each fragment;
+	// SyncSegment leaves it to the end of the file. Default 5 s.
 	Sync time.Duration
 
 	// Duration ends the recording after that much of the stream; 0: it goes on.
@@ -114,6 +114,14 @@ func (c Config) segmented() Config {
 		c.SegmentBytes = defaultSegmentBytes
 	}
 	return c
+}
+
+// patience is how long a fragment may be written and not durable; below 0: until its file is closed.
+func (c Config) patience() time.Duration {
+	if c.Sync < 0 {
+		return SyncSegment
+	}
+	return max(0, c.Sync-c.FragmentDuration*3/2) // a fragment's first frame is that old when it is written
 }
 
 // full says whether a file that long and large is to be cut.

@@ -68,7 +68,7 @@ func (d *disk) using(do func() error) error {
 // handle is a file under way and what of it is not durable yet.
 type handle struct {
 	*os.File
-	every time.Duration // Config.Sync; below 0: when it is closed
+	every time.Duration // Config.patience
 	disk  *disk
 	all   *Disks
 

@@ -161,7 +161,7 @@ func (r *Recorder) resume(f hal.Frame) (bool, error) {
 	if end, err := file.Seek(0, io.SeekEnd); err != nil || end != s.info.Bytes {
 		return false, file.Close()
 	}
-	s.file = &handle{File: file, every: r.cfg.Sync, disk: r.disk, all: r.cfg.Disks}
+	s.file = &handle{File: file, every: r.cfg.patience(), disk: r.disk, all: r.cfg.Disks}
 	s.packer.Resume(f.Stamp.DTS, at)
 	s.start, s.last, s.from, s.step = f.Stamp.DTS-at, f.Stamp.DTS, f.Stamp.DTS, 0
 	r.parts = was.parts[:len(was.parts)-1]

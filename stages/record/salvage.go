@@ -69,7 +69,11 @@ func salvage(f *os.File) (Salvaged, error) {
 	case !is.Mode().IsRegular():
 		return s, errors.New("it is no regular file")
 	}
-	x, err := pack.ReadIndex(f, is.Size())
+	written, err := written(f, is.Size())
+	if err != nil {
+		return s, err
+	}
+	x, err := pack.ReadIndex(f, written)
 	switch {
 	case errors.Is(err, pack.ErrCut):
 		s.Cut, s.Removed = is.Size(), true
@@ -89,6 +93,19 @@ func salvage(f *os.File) (Salvaged, error) {
 		}
 	}
 	return s, unix.Fdatasync(int(f.Fd()))
+}
+
+// written returns how far a file of size bytes was written. A power cut may keep a file's size and
+// lose bytes before its end: file systems (ext4, XFS) then have a hole there, and a recorder makes none.
+func written(f *os.File, size int64) (int64, error) {
+	if err := unix.Fdatasync(int(f.Fd())); err != nil { // or what waits to be written would look like a hole to some
+		return 0, err
+	}
+	hole, err := unix.Seek(int(f.Fd()), 0, unix.SEEK_HOLE)
+	if err != nil { // the file is empty, or its file system knows no holes
+		return size, nil //nolint:nilerr // as it says
+	}
+	return min(hole, size), nil
 }
 
 // found takes what the index says.

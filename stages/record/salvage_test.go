@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/millrace-video/millrace/stages/pack"
 	"github.com/millrace-video/millrace/stages/pack/packtest"
@@ -83,6 +84,51 @@ func TestWhatWasLeftOpenIsCutBackToItsLastWholeFragment(t *testing.T) { // R3
 			s.Cut = 0
 			require.Equal(t, s, again)
 		})
+	}
+}
+
+// R3: a power cut that kept the length of a file, and its headers, and lost a block of a picture.
+func TestWhatThePowerCutLeftUnwrittenIsCutOff(t *testing.T) {
+	const block = 4096
+	file := part(t, record.Segment{Number: 7})
+	x, err := pack.ReadIndex(bytes.NewReader(file), int64(len(file)))
+	require.NoError(t, err)
+	second := x.Fragments[1]
+	hole := (second.Offset/block + 2) * block
+	require.Less(t, hole+block, second.Offset+second.Size, "the hole lies in the payload")
+	path := filepath.Join(t.TempDir(), "00000007-20260101T000000Z.mp4")
+	f, err := os.Create(path)
+	require.NoError(t, err)
+	defer f.Close() //nolint:errcheck // it only stands beside the test
+	_, err = f.WriteAt(file[:hole], 0)
+	require.NoError(t, err)
+	_, err = f.WriteAt(file[hole+block:], hole+block)
+	require.NoError(t, err)
+	require.NoError(t, f.Sync())
+	if at, err := unix.Seek(int(f.Fd()), 0, unix.SEEK_HOLE); err != nil || at != hole {
+		t.Skipf("the file system of %s keeps no holes", path)
+	}
+	s, err := record.Salvage(path)
+	require.NoError(t, err)
+	require.Equal(t, second.Offset, s.Segment.Bytes)
+	require.Equal(t, int64(len(file))-second.Offset, s.Cut)
+	require.Equal(t, packtest.Plays(t, path, 0), s.Frames[0])
+}
+
+// R3: at most the sync interval is missing after a power cut, counted from the frame on, which waits
+// for its fragment first.
+func TestWhatIsWrittenWaitsNoLongerThanTheSyncIntervalLeaves(t *testing.T) {
+	for _, tc := range []struct {
+		sync, fragment, want time.Duration
+	}{
+		{0, 0, 3500 * time.Millisecond}, // 5 s, fragments of 1 s
+		{5 * time.Second, 200 * time.Millisecond, 4700 * time.Millisecond},
+		{2 * time.Second, 0, 500 * time.Millisecond},
+		{time.Second, 0, 0},
+		{1, 0, 0}, // each fragment
+		{record.SyncSegment, 0, -1},
+	} {
+		require.Equal(t, tc.want, record.Patience(record.Config{Sync: tc.sync, FragmentDuration: tc.fragment}), "%+v", tc)
 	}
 }
 

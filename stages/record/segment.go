@@ -130,7 +130,7 @@ func (r *Recorder) create() error {
 	if err != nil {
 		return errors.Join(explain(f.Name(), err), takeBack(f, 0), f.Close())
 	}
-	s.file = &handle{File: f, every: r.cfg.Sync, disk: r.disk, all: r.cfg.Disks}
+	s.file = &handle{File: f, every: r.cfg.patience(), disk: r.disk, all: r.cfg.Disks}
 	s.info.Bytes, s.head = n, n
 	r.count(func(c *Stats) {
 		c.File, c.Segments, c.Bytes = f.Name(), c.Segments+1, c.Bytes+uint64(n)

@@ -24,7 +24,7 @@ type settings struct {
 	limit     time.Duration
 	count     int
 	keep      bool
-	cutOnly   bool
+	cuts      int
 }
 
 // everything is what -run is where nobody says.
@@ -36,7 +36,7 @@ func main() {
 	flag.StringVar(&s.run, "run", everything, "only the cases that match, as for go test")
 	flag.IntVar(&s.count, "count", 1, "how often each case runs")
 	flag.DurationVar(&s.limit, "limit", 8*time.Minute, "of the run inside the machine")
-	flag.BoolVar(&s.cutOnly, "power", false, "only the case of the power cut")
+	flag.IntVar(&s.cuts, "power", 0, "only the cases of the power cut, with so many cuts of a recorder's")
 	flag.BoolVar(&s.keep, "keep", false, "keep what the machine and its host shared")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -54,11 +54,11 @@ func (s settings) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.cutOnly {
+	if s.cuts > 0 {
 		var bad int
-		bad, err = hil.WriteTable(os.Stdout, []hil.Case{s.powerCut(ctx, dir)})
+		bad, err = hil.WriteTable(os.Stdout, append(s.outages(ctx, dir, s.cuts), s.powerCut(ctx, dir)))
 		if err == nil && bad > 0 {
-			err = errors.New("the power cut failed")
+			err = fmt.Errorf("%d cases of the power cut failed", bad)
 		}
 		return err
 	}
@@ -77,7 +77,7 @@ func (s settings) all(ctx context.Context) error {
 	code, err := s.boot(ctx, hil.Machine{Arch: s.arch, Dir: dir, Share: share})
 	var beside []hil.Case
 	if err == nil && s.run == everything {
-		beside = append(beside, s.powerCut(ctx, dir))
+		beside = append(s.outages(ctx, dir, len(policies())), s.powerCut(ctx, dir))
 	}
 	cases, bad, tableErr := table(ctx, share, beside)
 	switch {
@@ -111,17 +111,25 @@ func (s settings) build(ctx context.Context, share string) error {
 		{"test", "-c", "-tags", "hil,netgo,osusergo", "-o", filepath.Join(share, "hil.test"), "./bench/hil"},
 		{"build", "-tags", "netgo,osusergo", "-o", filepath.Join(share, "millrace"), "./cmd/millrace"},
 	} {
-		args = slices.Insert(args, len(args)-1, "-trimpath", "-ldflags", "-s -w -extldflags -static")
-		cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // our own command
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=1", "GOOS=linux", "GOARCH="+s.arch, "CC="+map[string]string{
-			"amd64": "x86_64-linux-gnu-gcc", "arm64": "aarch64-linux-gnu-gcc",
-		}[s.arch])
-		if out, err := cmd.CombinedOutput(); err != nil { // the linker's warning about dlopen is of no interest
-			return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+		if err := link(ctx, s.arch, args...); err != nil {
+			return err
 		}
 	}
 	args := fmt.Sprintf("-test.v -test.timeout %v -test.count %d -test.run %s\n", s.limit, s.count, s.run)
 	return os.WriteFile(filepath.Join(share, "args"), []byte(args), 0o600)
+}
+
+// link has the Go command make a static program.
+func link(ctx context.Context, arch string, args ...string) error {
+	args = slices.Insert(args, len(args)-1, "-trimpath", "-ldflags", "-s -w -extldflags -static")
+	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // our own command
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=1", "GOOS=linux", "GOARCH="+arch, "CC="+map[string]string{
+		"amd64": "x86_64-linux-gnu-gcc", "arm64": "aarch64-linux-gnu-gcc",
+	}[arch])
+	if out, err := cmd.CombinedOutput(); err != nil { // the linker's warning about dlopen is of no interest
+		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return nil
 }
 
 // boot runs the suite inside the machine, with a camera on the host beside it.

@@ -36,6 +36,7 @@ type Catalog struct {
 	due     bool    // the worker's: the budget is to be looked at
 	opened  bool    // the worker's: recorders may be at work
 	fresh   bool    // the worker's: the database was not there
+	looked  uint32  // the worker's: the clock's anchor for which it was last asked whether it is right
 	suspect int     // the worker's: how often the database failed in a row
 }
 

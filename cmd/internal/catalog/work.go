@@ -21,6 +21,10 @@ func (c *Catalog) step(final bool) error {
 	c.mu.Unlock()
 	err := c.ready()
 	if err == nil {
+		if n := c.cfg.Clock.Anchor().Number; n != c.looked { // a clock that was set may be right now
+			c.looked = n
+			c.trustClock()
+		}
 		var errs []error
 		for _, ch := range order {
 			if failed := c.write(ch); failed != nil {
