@@ -121,7 +121,25 @@ type console struct {
 	text  bytes.Buffer // without signs of life
 	rest  []byte       // a line that has not ended
 	alive time.Duration
+	stood []stall
 	begun map[string]time.Duration // a channel's first file of this boot, by the machine's clock
+}
+
+// stall is a time in which the machine did nothing, not even show that it is alive: its host was
+// busy with others.
+type stall struct{ end, length time.Duration }
+
+// beat is how far apart signs of life are at the most in a machine that is given its time.
+const beat = 400 * time.Millisecond
+
+// stalled is how long the machine stood still in the last while before the end.
+func (c *console) stalled(last time.Duration) (sum time.Duration) {
+	for _, s := range c.stood {
+		if s.end > c.alive-last {
+			sum += s.length
+		}
+	}
+	return sum
 }
 
 func (c *console) Write(b []byte) (int, error) {
@@ -143,7 +161,11 @@ var opened = regexp.MustCompile(`msg=recording channel=(\w+) `)
 func (c *console) line(text string) {
 	if up, ok := strings.CutPrefix(text, saysAlive); ok {
 		if s, err := strconv.ParseFloat(up, 64); err == nil {
-			c.alive = time.Duration(s * float64(time.Second))
+			now := time.Duration(s * float64(time.Second))
+			if still := now - c.alive; c.alive > 0 && still > beat {
+				c.stood = append(c.stood, stall{now, still - beat})
+			}
+			c.alive = now
 		}
 		return
 	}

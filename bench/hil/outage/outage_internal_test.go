@@ -107,6 +107,19 @@ func TestWhatIsMissingIsMeasuredFromTheLastFileOfThisBoot(t *testing.T) {
 	require.NoError(t, s.missing(old, Cut{Sync: "segment"}, out))
 	require.Equal(t, 7*time.Second, s.found.Worst)
 	require.NoError(t, s.missing(nil, Cut{Sync: "fragment"}, &console{alive: time.Minute}), "a channel that has not begun")
+
+	out.stood = []stall{{12 * time.Second, 5 * time.Second}, {19 * time.Second, 3 * time.Second}}
+	require.NoError(t, s.missing(old, Cut{Sync: "5s"}, out), "the machine stood still for 3 s of the 7")
+}
+
+func TestAMachineThatStandsStillShowsIt(t *testing.T) {
+	c := &console{}
+	for _, at := range []string{"5.00", "5.20", "7.60", "7.80"} {
+		_, err := c.Write([]byte("ALIVE " + at + "\n"))
+		require.NoError(t, err)
+	}
+	require.Equal(t, 2*time.Second, c.stalled(time.Second))
+	require.Zero(t, c.stalled(100*time.Millisecond), "before that")
 }
 
 func read(t *testing.T, text []byte) (d dump) {

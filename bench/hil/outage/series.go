@@ -180,6 +180,7 @@ func (s *Series) missing(files []left, c Cut, out *console) error {
 			}
 		}
 		missing := out.alive - end
+		missing -= min(missing, out.stalled(missing)) // who stands still can make nothing durable
 		s.found.Measured++
 		s.found.Worst = max(s.found.Worst, missing)
 		if missing > c.limit() {
