@@ -16,6 +16,7 @@ import (
 const (
 	firstWait   = 500 * time.Millisecond
 	longestWait = 10 * time.Second
+	liveWait    = time.Second // at most, of a package of the present
 	// suspicious is after how many failures in a row the store itself is doubted: then one
 	// attempt at a time finds out.
 	suspicious = 4
@@ -239,7 +240,12 @@ func (c *Cloud) landed(p *pkg, class Class, err error) {
 		return
 	}
 	if err != nil {
-		p.due = c.clock.Mono() + int64(c.backoff(p.tries))
+		now := c.clock.Mono()
+		wait := c.backoff(p.tries)
+		if p.live(now) { // it is to be there while it is of the present
+			wait = min(wait, liveWait)
+		}
+		p.due = now + int64(wait)
 		p.tries++
 		c.wait(p)
 		return

@@ -111,6 +111,7 @@ type query struct {
 	pins  []Pin
 	keys  map[string]bool
 	found []foundItem
+	given []item // segments given up of which the database does not know yet
 }
 
 type foundItem struct {
@@ -195,10 +196,30 @@ func (q *query) take(key, value []byte) error {
 	if i.Kind == itemGap {
 		overlaps = q.overlapsGap(q.gap(i.Gap))
 	}
-	if overlaps && (i.Kind == itemGap || !q.gone[keyPlace(key)]) {
+	if i.Kind.isSegment() && q.gone[keyPlace(key)] {
+		q.given = append(q.given, i)
+		return nil
+	}
+	if overlaps {
 		q.found = append(q.found, foundItem{key, i})
 	}
 	return nil
+}
+
+// hide leaves out what is before a segment that is given up, though the database could not be told
+// yet. What stands between segments that stay is a gap.
+func (q *query) hide(t *Timeline) {
+	for _, i := range q.given {
+		number := i.Segment.Number
+		if !slices.ContainsFunc(t.Segments, func(s Segment) bool { return s.Number < number }) {
+			t.Gaps = slices.DeleteFunc(t.Gaps, func(g Gap) bool { return g.After < number })
+			continue
+		}
+		if g := q.gap(record.Gap{After: number, From: i.from(), To: i.to(), Cause: record.Removed, Detail: i.Segment.File}); q.overlapsGap(g) {
+			t.Gaps = append(t.Gaps, g)
+		}
+	}
+	slices.SortStableFunc(t.Gaps, func(a, b Gap) int { return cmp.Compare(a.After, b.After) })
 }
 
 func overlap(from, to, start, end int64) bool {
@@ -235,6 +256,9 @@ func (q *query) timeline(folder string) Timeline {
 			return (p.Until == 0 || p.Until > q.wall) && p.holds(&s.Segment)
 		})
 		t.Segments = append(t.Segments, s)
+	}
+	if len(q.given) > 0 {
+		q.hide(&t)
 	}
 	return t
 }
