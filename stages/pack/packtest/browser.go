@@ -4,7 +4,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -16,13 +18,17 @@ func Browse(t testing.TB, page string) (end func()) {
 	if err != nil {
 		t.Fatal("chromium is missing: apt-get install chromium")
 	}
+	profile, err := os.MkdirTemp("", "millrace-browser-") //nolint:usetesting // it is removed when the last of the browser's processes is gone
+	require.NoError(t, err)
 	browser := exec.CommandContext(t.Context(), chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
 		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-		"--autoplay-policy=no-user-gesture-required", "--user-data-dir="+t.TempDir(), "--remote-debugging-port=0", page)
+		"--autoplay-policy=no-user-gesture-required", "--user-data-dir="+profile, "--remote-debugging-port=0", page)
+	browser.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	require.NoError(t, browser.Start())
 	return func() {
-		_ = browser.Process.Kill() //nolint:errcheck // it may have ended
-		_ = browser.Wait()         //nolint:errcheck // it was killed
+		_ = syscall.Kill(-browser.Process.Pid, syscall.SIGKILL) //nolint:errcheck // it may have ended
+		_ = browser.Wait()                                      //nolint:errcheck // it was killed
+		require.Eventually(t, func() bool { return os.RemoveAll(profile) == nil }, time.Minute, 10*time.Millisecond)
 	}
 }
 
