@@ -32,7 +32,7 @@ func (a *alarms) Trigger(channel string, set uint32, at *int64) error {
 func (a *alarms) Events(string) (api.ChannelEvents, error) {
 	return api.ChannelEvents{
 		Status: event.Status{Event: true, Open: true, Fired: []event.Source{event.Motion, 20}},
-		Recent: []api.EventLine{{Kind: api.EventMessage, Event: 1, Source: "motion", At: 5, Time: 5, Opens: true}, {Kind: api.EventRecording, Event: 1, Part: 1, From: 3, To: 4}},
+		Recent: []api.EventLine{{Kind: api.EventMessage, Event: 1, Source: "motion", At: 5, Time: 5, Opens: true}, {Kind: api.EventRecording, Event: 1, Part: 1, From: 3, To: 4}, {Kind: api.EventPicture, Event: 1, Source: "motion", Time: 6, Code: new(0), Result: "uploaded", URL: "file:///p.jpg"}, {Kind: api.EventPicture, Event: 1, Source: "person", Time: 7, Code: new(1), Result: "timed out", Cause: "refused"}},
 	}, nil
 }
 

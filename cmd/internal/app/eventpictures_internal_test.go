@@ -77,8 +77,10 @@ func TestACaptureReturnsAtOnce(t *testing.T) {
 // C8: what is no JPEG, too large or fails leaves no file: the picture is not there.
 func TestAPictureThatCannotBeTaken(t *testing.T) {
 	for name, take := range map[string]shooter{
-		"fails":     func() (snapshot.Snapshot, error) { return snapshot.Snapshot{}, errors.New("no key frame") },
-		"too large": func() (snapshot.Snapshot, error) { return snapshot.Snapshot{ContentType: "image/jpeg", Data: make([]byte, maxPicture+1)}, nil },
+		"fails": func() (snapshot.Snapshot, error) { return snapshot.Snapshot{}, errors.New("no key frame") },
+		"too large": func() (snapshot.Snapshot, error) {
+			return snapshot.Snapshot{ContentType: "image/jpeg", Data: make([]byte, maxPicture+1)}, nil
+		},
 		"a key frame": func() (snapshot.Snapshot, error) {
 			return snapshot.Snapshot{ContentType: "video/mp4", Data: make([]byte, 4096)}, nil
 		},

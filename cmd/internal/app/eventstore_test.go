@@ -100,7 +100,7 @@ func TestAnEventsMessageAndPictureGoToTheStore(t *testing.T) {
 		require.Equal(t, "gate", message.Channel)
 		require.Equal(t, []any{api.EventMessage, uint64(1), "person", true}, []any{message.Kind, message.Event, message.Source, message.Opens})
 		gone(t, cfg)
-		require.EqualValues(t, [4]uint64{1, 0, 0, 0}, eventsOf(t, s.API, "gate").Status.Counters.Results)
+		require.Equal(t, [4]uint64{1, 0, 0, 0}, eventsOf(t, s.API, "gate").Status.Counters.Results)
 	})
 	require.NotContains(t, log, "level=ERROR")
 }
