@@ -93,7 +93,10 @@ func TestWhyATriggerIsRefused(t *testing.T) {
 func TestEventsOfAChannel(t *testing.T) { // C4
 	code, answer := ask(t, alarmed(t, &alarms{}), http.MethodGet, "/v1/channels/gate/events")
 	require.Equal(t, http.StatusOK, code)
-	require.Len(t, answer["recent"], 2)
+	require.Len(t, answer["recent"], 4)
+	picture := object(t, answer["recent"].([]any)[2])
+	require.Equal(t, []any{0.0, "uploaded", "file:///p.jpg"}, []any{picture["code"], picture["result"], picture["url"]})
+	require.NotContains(t, object(t, answer["recent"].([]any)[0]), "code", "a message has none")
 	require.Equal(t, []any{"motion", "user-20"}, object(t, answer["status"])["fired"])
 	code, answer = ask(t, serve(t, engine(t)), http.MethodGet, "/v1/channels/gate/events")
 	require.Equal(t, http.StatusOK, code)
