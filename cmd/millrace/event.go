@@ -65,9 +65,12 @@ func eventTable(w io.Writer, e api.ChannelEvents) error {
 	fmt.Fprintln(t, "EVENT\tWHAT\tFROM\tTO")
 	stamp := func(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z") }
 	for _, l := range e.Recent {
-		if l.Kind == api.EventMessage {
+		switch l.Kind {
+		case api.EventMessage:
 			fmt.Fprintf(t, "%d\t%s\t%s\t\n", l.Event, l.Source, stamp(l.Time))
-		} else {
+		case api.EventPicture:
+			fmt.Fprintf(t, "%d\tpicture of %s: %s\t%s\t\n", l.Event, l.Source, l.Result, stamp(l.Time))
+		default:
 			fmt.Fprintf(t, "%d\trecorded, part %d\t%s\t%s\n", l.Event, l.Part, stamp(l.From), stamp(l.To))
 		}
 	}

@@ -24,7 +24,8 @@ type ChannelEvents struct {
 	Recent  []EventLine  `json:"recent"` // the newest first
 }
 
-// EventLine is a line of the journal of events: a message, or a recording that is over.
+// EventLine is a line of the journal of events: a message, a recording that is over, or a
+// picture's result.
 type EventLine struct {
 	Kind   string `json:"kind"`
 	Event  uint64 `json:"event"`
@@ -35,12 +36,17 @@ type EventLine struct {
 	Part   int    `json:"part,omitempty"`
 	From   int64  `json:"from_ms,omitempty"`
 	To     int64  `json:"to_ms,omitempty"`
+	Code   *int   `json:"code,omitempty"` // as C8 has it; nil: it is no picture
+	Result string `json:"result,omitempty"`
+	URL    string `json:"url,omitempty"`   // without credentials
+	Cause  string `json:"cause,omitempty"` // why the store does not have it
 }
 
 // The kinds of a line.
 const (
 	EventMessage   = "message"
 	EventRecording = "recording"
+	EventPicture   = "picture"
 )
 
 // trigger is the body of a POST.

@@ -32,7 +32,7 @@ func (a *alarms) Trigger(channel string, set uint32, at *int64) error {
 func (a *alarms) Events(string) (api.ChannelEvents, error) {
 	return api.ChannelEvents{
 		Status: event.Status{Event: true, Open: true, Fired: []event.Source{event.Motion, 20}},
-		Recent: []api.EventLine{{Kind: api.EventMessage, Event: 1, Source: "motion", At: 5, Time: 5, Opens: true}, {Kind: api.EventRecording, Event: 1, Part: 1, From: 3, To: 4}},
+		Recent: []api.EventLine{{Kind: api.EventMessage, Event: 1, Source: "motion", At: 5, Time: 5, Opens: true}, {Kind: api.EventRecording, Event: 1, Part: 1, From: 3, To: 4}, {Kind: api.EventPicture, Event: 1, Source: "motion", Time: 6, Code: new(0), Result: "uploaded", URL: "file:///p.jpg"}, {Kind: api.EventPicture, Event: 1, Source: "person", Time: 7, Code: new(1), Result: "timed out", Cause: "refused"}},
 	}, nil
 }
 
@@ -93,7 +93,10 @@ func TestWhyATriggerIsRefused(t *testing.T) {
 func TestEventsOfAChannel(t *testing.T) { // C4
 	code, answer := ask(t, alarmed(t, &alarms{}), http.MethodGet, "/v1/channels/gate/events")
 	require.Equal(t, http.StatusOK, code)
-	require.Len(t, answer["recent"], 2)
+	require.Len(t, answer["recent"], 4)
+	picture := object(t, answer["recent"].([]any)[2])
+	require.Equal(t, []any{0.0, "uploaded", "file:///p.jpg"}, []any{picture["code"], picture["result"], picture["url"]})
+	require.NotContains(t, object(t, answer["recent"].([]any)[0]), "code", "a message has none")
 	require.Equal(t, []any{"motion", "user-20"}, object(t, answer["status"])["fired"])
 	code, answer = ask(t, serve(t, engine(t)), http.MethodGet, "/v1/channels/gate/events")
 	require.Equal(t, http.StatusOK, code)

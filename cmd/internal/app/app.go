@@ -73,6 +73,7 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 	if err = a.openSnapshots(); err != nil { //nolint:contextcheck // snapshots live until their end
 		return errors.Join(err, a.endUploads(context.WithoutCancel(ctx)), a.storage.end(), listener.Close(), threads.Close(time.Second))
 	}
+	a.events.toStore(a.cfg, a.uploads, a.snapshots)
 	server := api.NewServer(a.apiConfig())
 	if err = workers.Go(func() error { return a.serve(server, listener) }, nil); err != nil {
 		return errors.Join(err, a.endUploads(context.WithoutCancel(ctx)), a.storage.end(), listener.Close(), threads.Close(time.Second))
@@ -160,7 +161,7 @@ func (a *App) startUploads() (err error) {
 	if a.uploads, err = openUploads(&a.cfg, a.clock, a.log); err != nil {
 		return err
 	}
-	if a.clouds, err = openClouds(&a.cfg, a.uploads, a.clock, a.log); a.clouds != nil {
+	if a.clouds, err = openClouds(&a.cfg, a.uploads, a.clock, a.log, a.events.follow); a.clouds != nil {
 		for name, ch := range a.clouds.channels {
 			if c := a.events.channels[name]; c != nil {
 				c.cloud = ch

@@ -29,15 +29,16 @@ type clouds struct {
 	given    map[string]*lostPackages  // up, by channel; as channels
 	workers  *pool.Workers
 	log      *slog.Logger
+	follow   func(cloud.Notice) // goes along with a service
 }
 
 var _ api.Clouds = (*clouds)(nil)
 
 // openClouds begins to upload what a run before has left. It is nil where no channel's stream
 // goes up.
-func openClouds(cfg *config.Config, u *uploads, clock *hal.Clock, log *slog.Logger) (*clouds, error) {
+func openClouds(cfg *config.Config, u *uploads, clock *hal.Clock, log *slog.Logger, follow func(cloud.Notice)) (*clouds, error) {
 	dir, spool := cfg.Spool.Folder(cfg.Data)
-	c := &clouds{channels: map[string]*cloud.Channel{}, given: map[string]*lostPackages{}, log: log}
+	c := &clouds{channels: map[string]*cloud.Channel{}, given: map[string]*lostPackages{}, log: log, follow: follow}
 	var err error
 	if c.workers, err = u.pool.Reserve(cloud.Share(0)); err != nil {
 		return nil, err
@@ -92,6 +93,7 @@ func (c *clouds) stream(channel string, wanted bool) {
 
 func (c *clouds) notice(n cloud.Notice) {
 	c.log.Info("cloud service", "channel", n.Channel, "service", n.Service.String(), "on", n.On, "expires", n.Expires)
+	c.follow(n)
 }
 
 func (c *clouds) lost(l cloud.Lost) {

@@ -35,6 +35,8 @@ type events struct {
 	handling *event.Handling
 	stop     context.CancelFunc
 
+	camera *eventCamera // nil: nothing of any event goes to the store
+
 	channels map[string]*eventChannel // never changed once the appliance runs
 }
 
@@ -50,7 +52,8 @@ type eventChannel struct {
 	journal *eventJournal
 	watch   *motion.Watch  // nil: no motion is looked for
 	clip    *clip.Clip     // nil: events alone are not recorded
-	cloud   *cloud.Channel // nil: nothing of the channel goes to the store
+	cloud   *cloud.Channel // nil: the channel's video does not go to the store
+	store   *eventStore    // nil: messages and pictures do not
 
 	mu   sync.Mutex
 	told map[uint64]int64 // by event, up to where its window is pinned: ms
@@ -85,14 +88,22 @@ func newEvents(cfg config.Config, recorders *recorders, clock *hal.Clock, log *s
 
 // start starts the handling, with workers of its own.
 func (e *events) start(ctx context.Context, threads *pool.Pool) error {
-	workers, err := threads.Reserve(1 + eventWorkers)
+	cameras := 0
+	if e.camera != nil {
+		cameras = pictureWorkers
+	}
+	workers, err := threads.Reserve(1 + eventWorkers + cameras)
 	if err != nil {
 		return err
 	}
 	e.workers = workers
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.stop = stop
-	if err := workers.Go(func() error { return e.handling.Run(running, workers) }, nil); err != nil {
+	err = workers.Go(func() error { return e.handling.Run(running, workers) }, nil)
+	for range cameras {
+		err = errors.Join(err, workers.Go(func() error { return e.camera.run(running) }, nil))
+	}
+	if err != nil {
 		stop()
 		return err
 	}
@@ -106,11 +117,61 @@ func (e *events) start(ctx context.Context, threads *pool.Pool) error {
 
 func (c *eventChannel) init(ctx context.Context) error {
 	cfg := event.Config{Interval: c.cfg.Interval, Minimum: c.cfg.Minimum, Pre: c.cfg.Pre, Waiting: c.cfg.Waiting, Priorities: c.cfg.Priorities}
-	err := c.Init(ctx, cfg, event.Ends{Recorder: c, Messages: c, Last: func(context.Context) (uint64, error) { return c.journal.open() }})
-	if err != nil {
+	ends := event.Ends{Recorder: c, Messages: c, Last: func(context.Context) (uint64, error) { return c.journal.open() }}
+	pictures := c.store != nil && c.store.pictures != nil
+	if pictures {
+		if err := c.store.pictures.clean(); err != nil {
+			return err
+		}
+		ends.Uploader, ends.Capture, ends.Result = c.store, c.store.pictures.capture, c.pictured
+	}
+	if err := c.Init(ctx, cfg, ends); err != nil {
 		return err
 	}
-	return c.Serve(event.Notice{Service: event.EventService, On: true})
+	err := c.Serve(event.Notice{Service: event.EventService, On: true})
+	if pictures && c.store.begins {
+		err = errors.Join(err, c.Serve(event.Notice{Service: event.PictureService, On: true}))
+	}
+	return err
+}
+
+// toStore has messages and pictures of the channels that want it go to the store.
+func (e *events) toStore(cfg config.Config, u *uploads, from photographer) {
+	if u == nil {
+		return
+	}
+	for _, ch := range cfg.Channels {
+		c := e.channels[ch.Name]
+		if c == nil || !ch.Cloud.Enabled && !ch.EventPictures() {
+			continue
+		}
+		if e.camera == nil {
+			e.camera = &eventCamera{from: from, clock: e.clock, log: e.log, asked: make(chan func(context.Context), maxAsked)}
+		}
+		c.store = &eventStore{channel: ch.Name, up: u.up, begins: ch.EventPictures(), follows: !ch.Events.Pictures.Said}
+		c.store.on.Store(c.store.begins || ch.Cloud.Enabled && ch.Cloud.Events)
+		if ch.Snapshot.Enabled {
+			c.store.pictures = &eventPictures{
+				camera: e.camera, channel: ch.Name, folder: filepath.Join(ch.Folder(cfg.Data), "pictures"), width: ch.Events.Pictures.Width, open: map[string]pictureEnd{},
+			}
+		}
+	}
+}
+
+// follow has messages and pictures go along with the cloud's event service, as far as
+// events.pictures does not say another thing.
+func (e *events) follow(n cloud.Notice) {
+	c := e.channels[n.Channel]
+	if n.Service != cloud.Event || c == nil || c.store == nil {
+		return
+	}
+	c.store.on.Store(n.On || c.store.begins && !c.store.follows)
+	if c.store.pictures == nil || !c.store.follows {
+		return
+	}
+	if err := c.Serve(event.Notice{Service: event.PictureService, On: n.On, Expires: n.Expires}); err != nil {
+		e.log.Error("the picture service does not follow the event service", "channel", n.Channel, "cause", err.Error())
+	}
 }
 
 // leave ends event handling. What is under way gets a moment.
@@ -242,10 +303,34 @@ func (c *eventChannel) pin(w event.Window) {
 	}
 }
 
-// Send implements event.Messages: the journal and the log are where messages go.
-func (c *eventChannel) Send(_ context.Context, m event.Message, sent func(error)) {
+// Send implements event.Messages: the journal, the log and, where its service is on, the store
+// are where messages go.
+func (c *eventChannel) Send(ctx context.Context, m event.Message, sent func(error)) {
 	c.events.log.Info("event", "channel", c.Name(), "event", m.Event, "source", m.Source.String(), "at", time.UnixMilli(m.Time.UTC).UTC().Format(time.RFC3339Nano))
-	sent(c.journal.write(api.EventLine{Kind: api.EventMessage, Event: m.Event, Source: m.Source.String(), At: m.At, Time: m.Time.UTC, Opens: m.Opens}))
+	line := api.EventLine{Kind: api.EventMessage, Event: m.Event, Source: m.Source.String(), At: m.At, Time: m.Time.UTC, Opens: m.Opens}
+	err := c.journal.write(line)
+	if c.store == nil || !c.store.on.Load() {
+		sent(err)
+		return
+	}
+	c.store.send(ctx, m, line, func(stored error) { sent(errors.Join(err, stored)) })
+}
+
+// pictured is a picture's one result: its file is of no use any more.
+func (c *eventChannel) pictured(r event.Result) {
+	end := c.store.pictures.forget(r.Path)
+	line := api.EventLine{Kind: api.EventPicture, Event: r.Event, Source: r.Source.String(), Time: c.events.clock.Now().UnixMilli(), Code: new(int(r.Code)), Result: r.Code.String(), URL: end.url, Cause: end.cause}
+	if r.Code == event.Uploaded {
+		c.events.log.Info("an event's picture is in the store", "channel", c.Name(), "event", r.Event, "source", line.Source, "url", end.url)
+	} else {
+		c.events.log.Warn("an event's picture is not in the store", "channel", c.Name(), "event", r.Event, "source", line.Source, "result", line.Result, "cause", end.cause)
+	}
+	if err := c.journal.write(line); err != nil {
+		c.trouble(err)
+	}
+	if err := c.store.pictures.remove(r.Path); err != nil {
+		c.events.log.Warn("an event's picture is not removed", "channel", c.Name(), "file", r.Path, "cause", err.Error())
+	}
 }
 
 func (c *eventChannel) trouble(err error) {

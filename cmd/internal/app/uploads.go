@@ -41,7 +41,7 @@ var _ api.Uploads = (*uploads)(nil)
 
 // wantsUploads says whether anything of a configuration goes to the store.
 func wantsUploads(cfg *config.Config) bool {
-	return slices.ContainsFunc(cfg.Channels, func(ch config.Channel) bool { return ch.Frames.Enabled || ch.Cloud.Enabled })
+	return slices.ContainsFunc(cfg.Channels, func(ch config.Channel) bool { return ch.Frames.Enabled || ch.Cloud.Enabled || ch.EventPictures() })
 }
 
 // openUploads opens the store; the share of workers for it is a pool of its own.

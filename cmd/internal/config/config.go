@@ -89,6 +89,14 @@ type Events struct {
 	Record     bool                 // record events alone, where the channel is not recorded; default false
 	Ring       int64                // bytes of footage from before a trigger, where events alone are recorded; default 16 MiB
 	Motion     Motion
+	Pictures   Pictures
+}
+
+// Pictures are those that events ask for. They go to the store.
+type Pictures struct {
+	Enabled bool // where Said
+	Said    bool // somebody said so; default: as cloud.events
+	Width   int  // default 0: as snapshots.width
 }
 
 // Motion is the appliance's own detector.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace-video/millrace/stages/event"
+	"github.com/millrace-video/millrace/stages/snapshot"
 )
 
 func (d *decoder) events(e *Events) setter {
@@ -21,6 +22,7 @@ func (d *decoder) events(e *Events) setter {
 			entry{"record", d.boolean(&e.Record)},
 			entry{"ring", d.size(&e.Ring, 1<<20, 1_000_000_000)},
 			entry{"motion", d.motion(&e.Motion)},
+			entry{"pictures", d.pictures(&e.Pictures)},
 		)
 	}
 }
@@ -35,6 +37,37 @@ func (d *decoder) motion(m *Motion) setter {
 			entry{"hold", d.duration(&m.Hold, 100*time.Millisecond, time.Minute)},
 		)
 	}
+}
+
+func (d *decoder) pictures(p *Pictures) setter {
+	return func(n *node, path string) {
+		d.fields(n, path,
+			entry{"enabled", func(n *node, path string) {
+				p.Said = true
+				d.boolean(&p.Enabled)(n, path)
+			}},
+			entry{"width", d.integer(&p.Width, snapshot.MinWidth, snapshot.MaxWidth)},
+		)
+	}
+}
+
+// pictureRelations checks that there is what pictures come from.
+func (d *decoder) pictureRelations(n *node, path string, ch *Channel) {
+	f := n.at("events").get("pictures")
+	if f != nil && ch.Events.Pictures.Enabled && !ch.Snapshot.Enabled {
+		d.problem(f.line, f.col, join(path, "events.pictures"), "are taken from snapshots, which snapshot.enabled: false turns off: one of the two")
+	}
+}
+
+// EventPictures says whether the pictures of the channel's events go to the store from the start.
+func (ch *Channel) EventPictures() bool {
+	if !ch.Events.Enabled || !ch.Snapshot.Enabled {
+		return false
+	}
+	if ch.Events.Pictures.Said {
+		return ch.Events.Pictures.Enabled
+	}
+	return ch.Cloud.Enabled && ch.Cloud.Events
 }
 
 // number reads a number with or without a fraction.

@@ -25,6 +25,7 @@ channels:
       record: true
       ring: 4Mi
       motion: {enabled: true, sensitivity: 70, area: 0.5, rate: 10, hold: 3s}
+      pictures: {enabled: true, width: 640}
   yard:
     source: synth://
     events: {enabled: false, priorities: {motion: 31}}
@@ -37,6 +38,7 @@ channels:
 		Enabled: true, Interval: time.Minute, Minimum: 30 * time.Second, Waiting: 12, Record: true, Ring: 4 << 20,
 		Priorities: map[event.Source]int{event.Person: 0, 16: event.Unbound, 7: 3},
 		Motion:     config.Motion{Enabled: true, Sensitivity: 70, Area: 0.5, Rate: 10, Hold: 3 * time.Second},
+		Pictures:   config.Pictures{Enabled: true, Said: true, Width: 640},
 	}, c.Channels[0].Events)
 	yard := c.Channels[1].Events
 	require.False(t, yard.Enabled)
@@ -61,8 +63,31 @@ func TestWrongEventKeys(t *testing.T) {
 		"{motion: {rate: fast}}":          "is \"fast\" (text): pictures a second, from 0.5 to 30",
 		"{motion: {sensitivity: 0}}":      "from 1 to 100",
 		"{motion: {sensitive: 3}}":        "unknown key \"sensitive\"",
+		"{pictures: {width: 8}}":          "events.pictures.width: is 8: a whole number from 16 to",
+		"{pictures: {enabled: true}}, snapshot: {enabled: false}": "m.yml:1:43: channels.g.events.pictures: are taken from snapshots, which snapshot.enabled: false turns off: one of the two",
 	} {
 		_, err := config.Parse("m.yml", []byte("channels: {g: {source: synth://, events: "+text+"}}"), env())
 		require.ErrorContains(t, err, want, text)
+	}
+}
+
+// C4, C8: pictures go to the store where the cloud's event service is on, unless somebody says
+// another thing, and where there is something to take them from.
+func TestWhetherEventsHavePictures(t *testing.T) {
+	for text, want := range map[string]bool{
+		"cloud: {events: false}":                                       false,
+		"cloud: {events: true}":                                        true,
+		"cloud: {events: true, enabled: false}":                        false,
+		"cloud: {events: true}, events: {pictures: {enabled: false}}":  false,
+		"cloud: {events: true}, events: {pictures: {width: 64}}":       true,
+		"cloud: {events: true}, events: {enabled: false}":              false,
+		"cloud: {events: true}, snapshot: {enabled: false}":            false,
+		"events: {pictures: {enabled: true}}":                          true,
+		"events: {pictures: {enabled: true}}, cloud: {enabled: false}": true,
+		"events: {pictures: {enabled: true}, enabled: false}":          false,
+	} {
+		c, err := config.Parse("m.yml", []byte("channels: {g: {source: synth://, "+text+"}}"), env())
+		require.NoError(t, err, text)
+		require.Equal(t, want, c.Channels[0].EventPictures(), text)
 	}
 }

@@ -363,6 +363,7 @@ func (d *decoder) live(l *Live) setter {
 // relations checks what is wrong between keys that are right each for itself.
 func (d *decoder) relations(n *node, path string, ch *Channel) {
 	d.eventRelations(n, path, &ch.Events)
+	d.pictureRelations(n, path, ch)
 	e := n.at("encode")
 	if n.kind != isObject || e.kind == isBroken {
 		return
