@@ -31,7 +31,7 @@ channels:
 	dir, spool := c.Spool.Folder(c.Data)
 	require.Equal(t, "/srv/waiting", dir)
 	require.True(t, spool)
-	require.EqualValues(t, int64(20_000_000_000), c.Spool.MaxBytes)
+	require.Equal(t, int64(20_000_000_000), c.Spool.MaxBytes)
 	require.Equal(t, config.Cloud{Enabled: true, Events: true, Package: 6 * time.Second}, c.Channels[0].Cloud)
 	require.False(t, c.Channels[1].Cloud.Enabled)
 	require.Equal(t, config.Cloud{Enabled: true, FullTime: true, Package: 6 * time.Second, PackageBytes: 1 << 20}, c.Channels[2].Cloud)
