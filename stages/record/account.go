@@ -52,7 +52,7 @@ func (r *Recorder) disown(s *segment, cause error) {
 
 // blame says that from now on it is the recorder that records nothing.
 func (r *Recorder) blame(cause Cause, detail string) {
-	if len(r.blamed) == cap(r.blamed) && len(r.blamed) > 0 && len(r.blamed) >= maxBlamed {
+	if len(r.blamed) >= maxBlamed {
 		r.blamed = slices.Delete(r.blamed, 1, 2) // the first says how it began
 	}
 	since := r.clock.Mono()
