@@ -28,6 +28,7 @@ type Cloud struct {
 	spooled  int64 // bytes in the spool
 	live     int   // jobs of the present under way
 	back     int   // jobs of the backlog under way
+	telling  int   // who makes the calls that a change led to
 	turn     int   // whose backlog is next
 	fails    int   // attempts that failed since one went well
 	hold     int64 // Mono before which nothing is tried
@@ -182,6 +183,7 @@ func (c *Cloud) over() bool {
 // locked changes something, lets begin what can, and then makes the calls that this led to.
 func (c *Cloud) locked(change func()) {
 	c.mu.Lock()
+	c.telling++
 	change()
 	c.dispatch()
 	after := c.after
@@ -190,6 +192,10 @@ func (c *Cloud) locked(change func()) {
 	for _, f := range after {
 		f()
 	}
+	c.mu.Lock()
+	c.telling--
+	c.empty()
+	c.mu.Unlock()
 }
 
 // axe is how long jobs that were cancelled may take to end.
@@ -276,7 +282,7 @@ func (c *Cloud) leave(emptied <-chan struct{}, first bool) (left Left, err error
 	select {
 	case <-emptied:
 	case <-t.C:
-		err = errors.New("the store does not give up what is under way")
+		err = errors.New("the store, or who is told of its answers, does not give up what is under way")
 	}
 	c.mu.Lock()
 	left = c.left()

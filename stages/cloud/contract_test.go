@@ -89,6 +89,28 @@ func TestGentleExit(t *testing.T) {
 	})
 }
 
+// C1: who is being told of an upload has heard it before the exit returns: what the call uses is
+// not closed under it.
+func TestExitWaitsForWhoIsBeingTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, newBucket(), cloud.Config{Dir: t.TempDir(), Spool: true}, cloud.ChannelConfig{Event: true})
+		s.film(6)
+		telling, hear, heard := make(chan struct{}), make(chan struct{}), false
+		s.tell(cloud.Window{Event: 7, From: s.clock.Mono() - int64(5*time.Second), To: s.clock.Mono(), Over: true}, func(error) {
+			close(telling)
+			<-hear
+			heard = true
+		})
+		s.film(10)
+		<-telling
+		s.stop()
+		time.AfterFunc(500*time.Millisecond, func() { close(hear) }) //nolint:forbidigo // of the bubble
+		_, err := s.cloud.Exit(t.Context(), false)
+		require.NoError(t, err)
+		require.True(t, heard)
+	})
+}
+
 // C1: a forced exit stops at once; one during a gentle one makes that a forced one.
 func TestForcedExit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -318,7 +318,7 @@ func (c *Cloud) flyList(l *list) bool {
 
 // empty tells the exit under way that nothing is left to wait for. The caller holds mu.
 func (c *Cloud) empty() {
-	if c.phase != exiting || c.live+c.back > 0 {
+	if c.phase != exiting || c.live+c.back+c.telling > 0 {
 		return
 	}
 	for _, ch := range c.channels {
