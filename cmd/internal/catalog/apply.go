@@ -196,7 +196,7 @@ func (f *fold) remove(place uint64, isCopy bool) error {
 		return err
 	}
 	if first {
-		return f.truncate()
+		return f.truncate(key)
 	}
 	if err := f.dropWithin(place, gone.to()); err != nil {
 		return err
@@ -222,8 +222,9 @@ func (f *fold) isFirst(key []byte) (bool, error) {
 	return true, nil
 }
 
-// truncate drops the gaps before the first segment, but for the last item of all.
-func (f *fold) truncate() error {
+// truncate drops the gaps before the first segment, but for one behind the gone that is the last
+// item of all.
+func (f *fold) truncate(gone []byte) error {
 	for {
 		c := f.items.Cursor()
 		k, v := c.First()
@@ -234,10 +235,11 @@ func (f *fold) truncate() error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", errDamaged, err)
 		}
-		if next, _ := c.Next(); next == nil || i.Kind != itemGap {
+		k = append([]byte(nil), k...)
+		if next, _ := c.Next(); next == nil && string(k) > string(gone) || i.Kind != itemGap {
 			return nil
 		}
-		if err := f.drop(append([]byte(nil), k...)); err != nil {
+		if err := f.drop(k); err != nil {
 			return err
 		}
 	}

@@ -64,6 +64,29 @@ func TestChannelKeepsItsBytes(t *testing.T) { // R7
 	h.rebuilt(before)
 }
 
+// R6, R7: where each segment goes before the next one is there, as on a disk that is full, the gap
+// before the last that went does not stay behind it as a beginning with a hole.
+func TestWhatWentOneByOneLeavesNoHole(t *testing.T) {
+	h := open(t, catalog.Config{Channels: []catalog.Channel{{Name: "gate", Limits: catalog.Limits{MaxBytes: 50}}}})
+	base := h.cfg.Clock.Mono()
+	at := func(n int) record.Instant { return h.at(base, time.Duration(n)*minute) }
+	for n := range 2 {
+		h.record("gate", h.segment("gate", uint64(n+1), at(2*n), minute, 100))
+		if n == 0 {
+			h.Enter(record.Entry{Kind: record.Missing, Channel: "gate", Gap: &record.Gap{After: 1, From: at(1), To: at(2), Cause: record.Stopped}})
+		}
+		h.flush()
+		require.Empty(t, h.numbers("gate"))
+	}
+	h.record("gate", h.segment("gate", 3, at(3), minute, 10))
+	h.flush()
+	sum := h.Account(h.all("gate"))
+	require.Equal(t, minute, sum.Recorded)
+	require.Equal(t, minute, sum.Elapsed)
+	require.Zero(t, sum.Unaccounted)
+	h.rebuilt(h.dump())
+}
+
 // rebuilt makes the catalog anew and compares it with what it was.
 func (h *house) rebuilt(before string) {
 	h.t.Helper()
