@@ -116,7 +116,7 @@ func (p *piece) send(w io.Writer, from *os.File) (int64, error) {
 
 // copy copies the piece to byte at of a file.
 func (p *piece) copy(ctx context.Context, to *os.File, at int64, from *os.File, wrote func(end int64) error) error {
-	const most = 8 << 20 // so that it can be cancelled
+	const most = 32 << 20 // so that it can be cancelled
 	for done := int64(0); done < p.size; {
 		if err := ctx.Err(); err != nil {
 			return err
