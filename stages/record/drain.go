@@ -9,8 +9,9 @@ import (
 )
 
 // drain brings a large file to its disk behind whoever writes it, from its start on, step by
-// step. Whatever else is synced on that disk waits for what is on its way there: with a drain
-// that is two steps; where one fdatasync has all of a merge to write, recorders wait for all of it.
+// step. Whatever else is synced on that disk waits for what is on its way there: for two steps of
+// a drain (unless Linux begins to write by itself, see docs/mp4.md), for all of a merge where one
+// fdatasync has it to write. And between two steps a merge can be cancelled.
 type drain struct {
 	ahead int64                              // bytes that may wait in memory while the file is written
 	order func(at, n int64, flags int) error // sync_file_range(2)

@@ -207,11 +207,15 @@ func TestAKilledMergeLeavesThePartsWhole(t *testing.T) { // R4
 	for _, p := range parts {
 		total += p.Bytes
 	}
+	out, err := child(t, dir).CombinedOutput()
+	require.NoError(t, err, string(out))
+	took, _ := report(t, out)
+	require.NoError(t, os.Remove(final))
 	halves, whole := 0, 0
 	for i := range size(t, 6, 50) {
 		cmd := child(t, dir)
 		require.NoError(t, cmd.Start())
-		target := rand.Int64N(total + total/10) //nolint:gosec // any instant will do
+		target := rand.Int64N(total * 3 / 2) //nolint:gosec // any instant will do
 		require.Eventually(t, func() bool {
 			if _, err := os.Stat(final); err == nil {
 				return true
@@ -219,6 +223,9 @@ func TestAKilledMergeLeavesThePartsWhole(t *testing.T) { // R4
 			is, err := os.Stat(temporary)
 			return err == nil && is.Size() > min(target, total)
 		}, time.Minute, 100*time.Microsecond)
+		if target > total { // then while it is made durable
+			<-time.After(rand.N(took.durable - took.copied + 1)) //nolint:gosec // any instant will do
+		}
 		_ = cmd.Process.Kill() // it may have ended
 		_ = cmd.Wait()
 		require.Equal(t, before, sums(t, dir, parts), "round %d", i)
@@ -236,7 +243,7 @@ func TestAKilledMergeLeavesThePartsWhole(t *testing.T) { // R4
 	require.Positive(t, halves, "none was killed in the midst")
 	t.Logf("%d were killed in the midst, %d had just ended", halves, whole)
 
-	out, err := child(t, dir).CombinedOutput()
+	out, err = child(t, dir).CombinedOutput()
 	require.NoError(t, err, string(out))
 	judged(t, dir, final, parts)
 }
