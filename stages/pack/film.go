@@ -49,9 +49,10 @@ func (s *Source) index() (*Index, error) {
 // ErrTooLong says that a film has no room for more frames: begin another.
 var ErrTooLong = errors.New("more frames than one index should hold")
 
-// block is the unit in which file systems share what two files have in common: where a part
-// begins at a multiple of it nothing has to be copied at all.
-const block = 4096
+// block is where parts begin, at a multiple of it. File systems share what two files have in
+// common in units of 4096 bytes, so that nothing has to be copied at all; and where they do not,
+// Linux copies into larger pieces of memory where both files lie alike, with an eighth less work.
+const block = 64 << 10
 
 // NewFilm returns an empty film with the tracks of x.
 func NewFilm(x *Index) *Film {

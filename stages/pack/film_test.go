@@ -20,7 +20,7 @@ func stored(t *testing.T, f *pack.Film) (path string, file []byte) {
 	path = filepath.Join(t.TempDir(), "film.mp4")
 	to, err := os.Create(path)
 	require.NoError(t, err)
-	require.NoError(t, f.WriteFile(t.Context(), to))
+	require.NoError(t, f.WriteFile(t.Context(), to, nil))
 	require.NoError(t, to.Close())
 	file, err = os.ReadFile(path)
 	require.NoError(t, err)

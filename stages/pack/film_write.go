@@ -25,15 +25,19 @@ func (f *Film) Size() int64 {
 }
 
 // WriteFile writes the film to an empty file. The kernel copies the payload, or lets both files
-// share it where the file system can.
-func (f *Film) WriteFile(ctx context.Context, to *os.File) error {
+// share it where the file system can. wrote, which may be nil, is told how far the file has got
+// each time it got further.
+func (f *Film) WriteFile(ctx context.Context, to *os.File, wrote func(end int64) error) error {
 	f.finish()
 	parts, at := f.head()
 	var v Vector
 	if _, err := v.Write(to, parts); err != nil {
 		return err
 	}
-	return f.each(func(p *piece, from *os.File) error { return p.copy(ctx, to, at+p.at, from) })
+	if wrote == nil {
+		wrote = func(int64) error { return nil }
+	}
+	return f.each(func(p *piece, from *os.File) error { return p.copy(ctx, to, at+p.at, from, wrote) })
 }
 
 // each opens the files that the film is made of, one after the other.
@@ -111,7 +115,7 @@ func (p *piece) send(w io.Writer, from *os.File) (int64, error) {
 }
 
 // copy copies the piece to byte at of a file.
-func (p *piece) copy(ctx context.Context, to *os.File, at int64, from *os.File) error {
+func (p *piece) copy(ctx context.Context, to *os.File, at int64, from *os.File, wrote func(end int64) error) error {
 	const most = 32 << 20 // so that it can be cancelled
 	for done := int64(0); done < p.size; {
 		if err := ctx.Err(); err != nil {
@@ -125,6 +129,9 @@ func (p *piece) copy(ctx context.Context, to *os.File, at int64, from *os.File) 
 			return io.ErrUnexpectedEOF
 		}
 		done += n
+		if err := wrote(at + done); err != nil {
+			return err
+		}
 	}
 	return nil
 }

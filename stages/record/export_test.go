@@ -34,7 +34,7 @@ func exported(t *testing.T, sources []pack.Source, from, to time.Duration) strin
 	path := filepath.Join(t.TempDir(), "export.mp4")
 	to2, err := os.Create(path)
 	require.NoError(t, err)
-	require.NoError(t, f.WriteFile(t.Context(), to2))
+	require.NoError(t, f.WriteFile(t.Context(), to2, nil))
 	require.NoError(t, to2.Close())
 	file, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -194,6 +194,6 @@ func TestWhatCannotBeExported(t *testing.T) { // R6
 	cancel()
 	to, err := os.Create(filepath.Join(dir, "x"))
 	require.NoError(t, err)
-	require.ErrorIs(t, f.WriteFile(ctx, to), context.Canceled)
+	require.ErrorIs(t, f.WriteFile(ctx, to, nil), context.Canceled)
 	require.NoError(t, to.Close())
 }

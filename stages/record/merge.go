@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/millrace-video/millrace/hal"
 	"github.com/millrace-video/millrace/stages/pack"
 )
 
@@ -22,6 +23,7 @@ type MergeOptions struct {
 	// LongestGap is how long the last picture before a gap is held until the next part. Where
 	// more is missing the parts go into several files. Default 60 s.
 	LongestGap time.Duration
+	Clock      *hal.Clock // nil: a new one
 }
 
 const (
@@ -35,6 +37,9 @@ type MergedFile struct {
 	Segment Segment // the merged file, with the number of its first part
 	Parts   []Segment
 	Why     string // the parts that follow are in another file; "" for the last
+
+	Copied  time.Duration // until every byte was in place, as long as a copy of the parts takes
+	Durable time.Duration // from then until the file and its name outlive a power cut
 }
 
 // Merge makes one progressive MP4, its index first, of the parts of a recording in dir, in their
@@ -47,8 +52,11 @@ func Merge(ctx context.Context, dir string, parts []Segment, opts MergeOptions) 
 	if opts.LongestGap == 0 {
 		opts.LongestGap = defaultLongestGap
 	}
+	if opts.Clock == nil {
+		opts.Clock = hal.NewClock()
+	}
 	var all []MergedFile
-	m := &merger{dir: dir, longest: opts.LongestGap}
+	m := &merger{dir: dir, longest: opts.LongestGap, clock: opts.Clock}
 	for _, p := range parts {
 		why, err := m.take(p)
 		if err != nil {
@@ -84,11 +92,16 @@ type merger struct {
 	film    *pack.Film
 	parts   []Segment
 	end     time.Duration // where the last part ends on the film's time line
+	clock   *hal.Clock
+	began   int64 // with the first of parts
 }
 
 // take adds a part, or says why it does not go into the same file as those before.
 func (m *merger) take(p Segment) (string, error) {
 	path := filepath.Join(m.dir, p.File)
+	if m.film == nil {
+		m.began = m.clock.Mono()
+	}
 	x, err := pack.OpenIndex(path)
 	if err != nil {
 		return "", fmt.Errorf("merge: %w", err)
@@ -144,7 +157,8 @@ func (m *merger) finish(ctx context.Context) (MergedFile, error) {
 	done.Segment.Bytes = m.film.Size()
 	film := m.film
 	m.film, m.parts = nil, nil
-	return done, writeMerged(ctx, film, m.dir, done.Segment.File)
+	err = m.write(ctx, film, &done)
+	return done, err
 }
 
 // mergedName is how the file is called that begins with a part of that name.
@@ -152,31 +166,34 @@ func mergedName(part string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(part, extension), strings.TrimSuffix(mergedSuffix, extension)) + mergedSuffix
 }
 
-// writeMerged writes a film under a name that nobody takes for a recording, makes it durable and
-// gives it its name.
-func writeMerged(ctx context.Context, film *pack.Film, dir, name string) error {
-	if err := roomFor(dir, film.Size()); err != nil {
+// write writes a film under a name that nobody takes for a recording, makes it durable and gives
+// it its name.
+func (m *merger) write(ctx context.Context, film *pack.Film, done *MergedFile) error {
+	if err := roomFor(m.dir, film.Size()); err != nil {
 		return err
 	}
-	path := filepath.Join(dir, "."+name+underWay)
+	path := filepath.Join(m.dir, "."+done.Segment.File+underWay)
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode) //nolint:gosec // the recorder's own directory
 	if err != nil {
 		return explain(path, err)
 	}
-	err = film.WriteFile(ctx, f)
+	out := drainOf(f)
+	err = film.WriteFile(ctx, f, func(end int64) error { return out.wrote(ctx, end) })
+	whole := m.clock.Mono()
 	if err == nil {
-		err = unix.Fdatasync(int(f.Fd()))
+		err = out.finish(ctx, film.Size())
 	}
 	err = errors.Join(err, f.Close())
 	if err == nil {
-		err = os.Rename(path, filepath.Join(dir, name))
+		err = os.Rename(path, filepath.Join(m.dir, done.Segment.File))
 	}
 	if err != nil {
 		return errors.Join(explain(path, err), os.Remove(path))
 	}
-	if err := syncDir(dir); err != nil {
-		return explain(dir, err)
+	if err := syncDir(m.dir); err != nil {
+		return explain(m.dir, err)
 	}
+	done.Copied, done.Durable = time.Duration(whole-m.began), time.Duration(m.clock.Mono()-whole)
 	return nil
 }
 

@@ -272,6 +272,24 @@ func TestLeftoversOfAMergeAreRemovedAndNothingElse(t *testing.T) { // R4
 	require.FileExists(t, filepath.Join(dir, parts[0].File), "the parts stay where the merged file is gone")
 }
 
+// Between the parts of a merged file there may be holes. They are not those of a power cut: it had
+// no name before it was durable.
+func TestAMergedFileIsNothingToSalvage(t *testing.T) { // R3, R4
+	dir, parts := recorded(t, 3, "audio=none")
+	path := filepath.Join(dir, merged(t, dir, parts)[0].Segment.File)
+	before, err := os.ReadFile(path)
+	require.NoError(t, err)
+	s, err := record.Salvage(path)
+	require.NoError(t, err)
+	require.False(t, s.Removed)
+	require.Zero(t, s.Cut)
+	require.NoError(t, s.Broken)
+	require.Equal(t, []int{len(indexOf(t, path).Tracks[0].Samples)}, s.Frames)
+	after, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, before, after)
+}
+
 func TestAMergedFileCountsAsANumber(t *testing.T) { // R4: the next file of a recorder gets another
 	dir, parts := recorded(t, 2, "audio=none")
 	all := merged(t, dir, parts)

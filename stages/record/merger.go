@@ -244,7 +244,7 @@ func (m *Merger) merge(ctx context.Context, j job) error {
 	if len(parts) == 0 {
 		return nil
 	}
-	made, err := Merge(ctx, j.dir, parts, MergeOptions{})
+	made, err := Merge(ctx, j.dir, parts, MergeOptions{Clock: m.clock})
 	if err != nil {
 		return err
 	}
@@ -266,7 +266,7 @@ func (m *Merger) account(j job, one MergedFile) {
 		m.catalog.Enter(Entry{Kind: Merged, Channel: j.Channel, Segment: &segment, Parts: numbers, Kept: j.Policy.KeepParts})
 	}
 	m.log.Info("recording merged", "channel", j.Channel, "file", filepath.Join(j.dir, segment.File), "bytes", segment.Bytes,
-		"length", segment.Length, "parts", len(numbers), "kept", j.Policy.KeepParts, "why_not_one", strings.TrimSpace(one.Why))
+		"length", segment.Length, "parts", len(numbers), "copied", one.Copied, "durable", one.Durable, "kept", j.Policy.KeepParts, "why_not_one", strings.TrimSpace(one.Why))
 	if j.Policy.KeepParts {
 		return
 	}

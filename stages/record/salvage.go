@@ -74,6 +74,12 @@ func salvage(f *os.File) (Salvaged, error) {
 		return s, err
 	}
 	x, err := pack.ReadIndex(f, written)
+	if written < is.Size() {
+		// What a merge made had its name only when it was durable. It may have holes between its parts.
+		if all, failed := pack.ReadIndex(f, is.Size()); failed == nil && all.Progressive {
+			x, err = all, nil
+		}
+	}
 	switch {
 	case errors.Is(err, pack.ErrCut):
 		s.Cut, s.Removed = is.Size(), true
