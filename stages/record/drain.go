@@ -9,9 +9,9 @@ import (
 )
 
 // drain brings a large file to its disk behind whoever writes it, from its start on, step by
-// step. Whatever else is synced on that disk waits for what is on its way there: for two steps of
-// a drain (unless Linux begins to write by itself, see docs/mp4.md), for all of a merge where one
-// fdatasync has it to write. And between two steps a merge can be cancelled.
+// step. Between two steps a merge can be cancelled. Whatever else is synced on that disk waits for
+// what is on its way there: for two steps where the merge is short, for more of a long one on a
+// slow disk (docs/mp4.md has the figures).
 type drain struct {
 	ahead int64                              // bytes that may wait in memory while the file is written
 	order func(at, n int64, flags int) error // sync_file_range(2)
