@@ -75,10 +75,10 @@ func showCloud(c client, method, path string) error {
 // cloudTable prints a status for a person.
 func cloudTable(w io.Writer, s cloud.Status) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "CHANNEL\tFULL-TIME\tEVENT\tSTORED\tWAITING\tBACKLOG\tDROPPED\tOLDEST\tWHY")
+	fmt.Fprintln(t, "CHANNEL\tFULL-TIME\tEVENT\tSTORED\tWAITING\tBACKLOG\tDROPPED\tEVENTS\tOLDEST\tWHY")
 	for _, ch := range s.Channels {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%.1f MB\t%.1f MB\t%d\t%d\t%s\t%s\n", ch.Channel, onOff(ch.FullTime.On), onOff(ch.Event.On),
-			float64(ch.StoredBytes)/1e6, float64(ch.WaitingBytes)/1e6, ch.Backlog, ch.Dropped, label(ch.Oldest), ch.Why)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%.1f MB\t%.1f MB\t%d\t%d\t%d\t%s\t%s\n", ch.Channel, onOff(ch.FullTime.On), onOff(ch.Event.On),
+			float64(ch.StoredBytes)/1e6, float64(ch.WaitingBytes)/1e6, ch.Backlog, ch.Dropped, ch.WaitingLetters, label(ch.Oldest), ch.Why)
 	}
 	if err := t.Flush(); err != nil {
 		return err

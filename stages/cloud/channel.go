@@ -39,6 +39,8 @@ type Channel struct {
 	lists    map[string]*list // by key
 	warned   bool
 	losses   []Lost
+	letters  []*letter // by number
+	posted   uint64    // the number of the latest letter
 	figures  ChannelStats
 }
 
@@ -52,6 +54,9 @@ type ChannelStats struct {
 	Frames       uint64 `json:"frames"`  // pictures in packages that were accepted
 	Skipped      uint64 `json:"skipped"` // frames before a key frame
 	Retries      uint64 `json:"retries"`
+
+	Letters        uint64 `json:"letters"`         // messages and pictures of events in the store
+	LettersDropped uint64 `json:"letters_dropped"` // given up
 }
 
 // Branch returns the stage that packs the channel's stream. It belongs behind a queue of Limit.

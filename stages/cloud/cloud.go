@@ -30,6 +30,9 @@ type Cloud struct {
 	back     int   // jobs of the backlog under way
 	telling  int   // who makes the calls that a change led to
 	turn     int   // whose backlog is next
+	posting  int   // letters under way
+	pictures int   // of them
+	round    int   // whose letter is next
 	fails    int   // attempts that failed since one went well
 	hold     int64 // Mono before which nothing is tried
 	cause    string
@@ -153,6 +156,7 @@ func (ch *Channel) init() error {
 	ch.waiting, ch.recent, ch.events, ch.losses, ch.noted = nil, nil, nil, nil, ""
 	ch.inflight, ch.under, ch.reached, ch.hour = 0, nil, 0, hour{}
 	ch.on, ch.expires, ch.figures = [2]bool{}, [2]time.Time{}, ChannelStats{}
+	ch.letters, ch.posted = nil, 0
 	if dir := ch.cloud.cfg.Dir; dir != "" {
 		d, err := openDisk(filepath.Join(dir, ch.name))
 		if err != nil {
@@ -165,9 +169,12 @@ func (ch *Channel) init() error {
 
 func (c *Cloud) closeDisks() (err error) {
 	for _, ch := range c.channels {
-		if ch.disk != nil {
-			err = errors.Join(err, ch.disk.close())
-			ch.disk = nil
+		c.mu.Lock()
+		d := ch.disk
+		ch.disk = nil
+		c.mu.Unlock()
+		if d != nil {
+			err = errors.Join(err, d.close())
 		}
 	}
 	return err
@@ -260,6 +267,9 @@ func (c *Cloud) closeLists() {
 				c.settle(w)
 			}
 		}
+		for _, p := range ch.letters {
+			p.due = 0
+		}
 		for _, l := range ch.lists {
 			l.closed = l.closed || l.event
 			l.tries = 0
@@ -305,10 +315,14 @@ func (c *Cloud) leave(emptied <-chan struct{}, first bool) (left Left, err error
 
 // left says what is not in the store. The caller holds mu.
 func (c *Cloud) left() Left {
-	left := Left{Packages: []string{}, Playlists: []string{}, Spooled: c.cfg.Spool}
+	left := Left{Packages: []string{}, Letters: []string{}, Playlists: []string{}, Spooled: c.cfg.Spool}
 	for _, ch := range c.channels {
 		for _, p := range ch.waiting {
 			left.Packages = append(left.Packages, p.key())
+			left.Spooled = left.Spooled && p.body == nil
+		}
+		for _, p := range ch.letters {
+			left.Letters = append(left.Letters, p.key())
 			left.Spooled = left.Spooled && p.body == nil
 		}
 		for key, l := range ch.lists {
@@ -318,14 +332,16 @@ func (c *Cloud) left() Left {
 		}
 	}
 	slices.Sort(left.Playlists)
-	left.Spooled = left.Spooled && len(left.Packages) > 0
+	left.Spooled = left.Spooled && len(left.Packages)+len(left.Letters) > 0
 	return left
 }
 
 // abandon tells who waits for a window's footage that it is not in the store. The caller holds mu.
 func (c *Cloud) abandon() (tell []func()) {
-	tell, c.after = c.after, nil
 	for _, ch := range c.channels {
+		for _, p := range ch.letters {
+			c.tell(p, c.leftBehind(p))
+		}
 		for _, l := range ch.lists {
 			for _, w := range l.waiters {
 				tell = append(tell, func() { w(ErrExited) })
@@ -341,5 +357,6 @@ func (c *Cloud) abandon() (tell []func()) {
 			}
 		}
 	}
+	tell, c.after = append(c.after, tell...), nil
 	return tell
 }

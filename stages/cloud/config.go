@@ -23,7 +23,10 @@ type Config struct {
 	// Spool keeps packages in Dir until the store has them. Without it C3 holds literally.
 	Spool      bool
 	SpoolBytes int64 // of all channels at most; default 10 GB
-	Parallel   int   // uploads of backlog at once; default 8
+	// Space is asked for room when the disk of the spool is full, before anything of the spool
+	// goes. Default: nobody is.
+	Space    Space
+	Parallel int // uploads of backlog at once; default 8
 
 	Callbacks
 
@@ -49,7 +52,7 @@ func Share(parallel int) int {
 	if parallel == 0 {
 		parallel = defaultParallel
 	}
-	return parallel + liveParallel
+	return parallel + liveParallel + letterParallel
 }
 
 func (c Config) withDefaults() Config {

@@ -19,6 +19,7 @@ import (
 //	init/HASH.mp4         what they begin with
 //	folders/FOLDER        hours whose playlist is not complete
 //	events/NAME.json      events whose playlist is not complete: the keys of their packages
+//	letters/NUMBER~NAME   messages and pictures of events that the store has not confirmed
 type disk struct{ root *os.Root }
 
 const (
@@ -26,13 +27,14 @@ const (
 	initDir     = "init"
 	foldersDir  = "folders"
 	eventsDir   = "events"
+	lettersDir  = "letters"
 	stateFile   = "state.json"
 	tempPrefix  = ".new-"
 )
 
 // openDisk makes the folder where it is missing, and removes what was left half-made.
 func openDisk(dir string) (*disk, error) {
-	for _, sub := range []string{packagesDir, initDir, foldersDir, eventsDir} {
+	for _, sub := range []string{packagesDir, initDir, foldersDir, eventsDir, lettersDir} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o750); err != nil {
 			return nil, fmt.Errorf("cloud: the folder of what is under way: %w", err)
 		}
@@ -42,7 +44,7 @@ func openDisk(dir string) (*disk, error) {
 		return nil, fmt.Errorf("cloud: the folder of what is under way: %w", err)
 	}
 	d := &disk{root}
-	for _, sub := range []string{".", packagesDir, initDir, foldersDir, eventsDir} {
+	for _, sub := range []string{".", packagesDir, initDir, foldersDir, eventsDir, lettersDir} {
 		for _, name := range d.list(sub) {
 			if strings.HasPrefix(name, tempPrefix) {
 				err = errors.Join(err, d.remove(filepath.Join(sub, name)))

@@ -39,10 +39,10 @@ func (c *Cloud) dispatch() {
 	}
 	now := c.clock.Mono()
 	for !c.forced && now >= c.hold {
-		if c.fails >= suspicious && c.live+c.back > 0 {
+		if c.fails >= suspicious && c.live+c.back+c.posting > 0 {
 			break
 		}
-		begun := c.live < liveParallel && c.beginLive(now) || c.back < c.cfg.Parallel && (c.beginList(now) || c.beginBacklog(now))
+		begun := c.beginLetter(now) || c.live < liveParallel && c.beginLive(now) || c.back < c.cfg.Parallel && (c.beginList(now) || c.beginBacklog(now))
 		if !begun {
 			break
 		}
@@ -190,7 +190,7 @@ func (c *Cloud) carry(ctx context.Context, p *pkg, body []byte, class Class) (er
 	}
 	var from io.ReaderAt = bytes.NewReader(body)
 	if body == nil {
-		f, failed := p.ch.disk.root.Open(spoolPath(p))
+		f, failed := p.ch.openSpooled(spoolPath(p))
 		if failed != nil {
 			return fmt.Errorf("%w: %w", errSpool, failed)
 		}
@@ -265,6 +265,9 @@ func (c *Cloud) landed(p *pkg, class Class, err error) {
 // tried notes how an attempt ended. The caller holds mu.
 func (c *Cloud) tried(err error) {
 	if err == nil {
+		if c.fails >= suspicious {
+			c.resume()
+		}
 		c.fails, c.hold, c.cause = 0, 0, ""
 		return
 	}
@@ -318,7 +321,7 @@ func (c *Cloud) flyList(l *list) bool {
 
 // empty tells the exit under way that nothing is left to wait for. The caller holds mu.
 func (c *Cloud) empty() {
-	if c.phase != exiting || c.live+c.back+c.telling > 0 {
+	if c.phase != exiting || c.live+c.back+c.telling > 0 || c.mail() {
 		return
 	}
 	for _, ch := range c.channels {
@@ -339,15 +342,4 @@ func (c *Cloud) empty() {
 	default:
 		close(c.emptied)
 	}
-}
-
-// sacrifice gives up what is least important of the spool, and says whether there was anything.
-// The caller holds mu.
-func (c *Cloud) sacrifice(cause string) bool {
-	worst := c.leastImportant()
-	if worst == nil {
-		return false
-	}
-	c.drop(worst, cause)
-	return true
 }

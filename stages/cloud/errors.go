@@ -12,4 +12,6 @@ var (
 	ErrOff       = errors.New("the event recording service is off")
 	ErrNoFootage = errors.New("nothing was filmed in that time")
 	ErrLost      = errors.New("a part of the video was given up")
+	ErrGivenUp   = errors.New("it was given up")
+	ErrSpooled   = errors.New("it waits in the spool for the store")
 )

@@ -2,12 +2,10 @@ package cloud
 
 import (
 	"encoding/json"
-	"errors"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 )
 
 // reserved is how many numbers are given out for each time they are noted on disk.
@@ -32,47 +30,13 @@ func (ch *Channel) keepState() {
 	ch.trouble("names may repeat after a restart", err)
 }
 
-// spool puts a package on disk, durable, and returns false where it stays in memory. Where there
-// is no room the least important goes first.
-func (ch *Channel) spool(p *pkg) bool {
-	c := ch.cloud
-	const tries = 4
-	c.mu.Lock()
-	room := c.boundSpool(p.size)
-	if room {
-		c.spooled += p.size
-	}
-	c.mu.Unlock()
-	c.locked(func() {})
-	if !room {
-		c.log.Warn("a package does not fit into the spool: it waits in memory; give cloud.spool_bytes more", "channel", ch.name, "bytes", p.size)
-		return false
-	}
-	var err error
-	for range tries {
-		if err = ch.disk.save(spoolPath(p), p.body); err == nil {
-			return true
-		}
-		if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
-			break
-		}
-		more := false
-		c.locked(func() { more = c.sacrifice("the disk of the spool was full") })
-		if !more {
-			break
-		}
-	}
-	c.locked(func() { c.spooled -= p.size })
-	ch.trouble("a package waits in memory instead", err)
-	return false
-}
+// spool puts a package on disk, and returns false where it stays in memory.
+func (ch *Channel) spool(p *pkg) bool { return ch.keep(spoolPath(p), p.body, "a package") }
 
 func spoolPath(p *pkg) string { return packagesDir + "/" + p.folder + "~" + p.base() }
 
 // unspool removes a package from disk.
-func (c *Cloud) unspool(p *pkg) {
-	p.ch.trouble("a package that is done stays", p.ch.disk.remove(spoolPath(p)))
-}
+func (c *Cloud) unspool(p *pkg) { p.ch.unspool(spoolPath(p)) }
 
 // noteFolder notes that an hour's playlist is not complete.
 func (ch *Channel) noteFolder(folder string) {
@@ -205,6 +169,7 @@ func (ch *Channel) restore() error {
 		l.folders, l.dirty, l.closed = []string{file}, true, file != ch.hour.Folder
 	}
 	ch.restorePackages()
+	ch.restoreLetters()
 	ch.restoreEvents()
 	ch.keepState()
 	return nil

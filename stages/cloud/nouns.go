@@ -110,10 +110,13 @@ type Left struct {
 	// one, else lost.
 	Packages []string `json:"packages"`
 	Spooled  bool     `json:"spooled"`
+	// Letters are the keys of messages and pictures of events that are not in the store, kept
+	// or lost as packages are.
+	Letters []string `json:"letters"`
 	// Playlists are the keys of those that do not name all that is in the store. The next run
 	// writes them anew, where there is a folder for what is under way.
 	Playlists []string `json:"playlists"`
 }
 
 // Any says whether anything was left.
-func (l Left) Any() bool { return len(l.Packages)+len(l.Playlists) > 0 }
+func (l Left) Any() bool { return len(l.Packages)+len(l.Letters)+len(l.Playlists) > 0 }

@@ -129,30 +129,3 @@ func (c *Cloud) drop(p *pkg, cause string) {
 		}
 	})
 }
-
-// boundSpool gives up packages until n bytes more fit, and returns false where they cannot. The
-// caller holds mu.
-func (c *Cloud) boundSpool(n int64) bool {
-	for c.spooled+n > c.cfg.SpoolBytes {
-		if n > c.cfg.SpoolBytes || !c.sacrifice("the spool was full") {
-			return false
-		}
-	}
-	return true
-}
-
-// leastImportant returns the package in the spool that is given up first: the oldest that is in
-// no event, else the oldest. The caller holds mu.
-func (c *Cloud) leastImportant() (worst *pkg) {
-	for _, ch := range c.channels {
-		for _, p := range ch.waiting {
-			if p.body == nil && (worst == nil || worst.event && !p.event || worst.event == p.event && p.number < worst.number) {
-				worst = p
-			}
-			if p.body == nil && !p.event {
-				break // the rest is younger
-			}
-		}
-	}
-	return worst
-}

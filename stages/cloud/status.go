@@ -31,7 +31,8 @@ type ChannelStatus struct {
 	SetSize         int64         `json:"package_bytes"`
 	Measured        bool          `json:"package_measured"`
 	WaitingForLists int           `json:"playlists_waiting"`
-	Lost            []Lost        `json:"lost"` // the latest
+	WaitingLetters  int           `json:"letters_waiting"` // messages and pictures of events
+	Lost            []Lost        `json:"lost"`            // the latest
 
 	ChannelStats
 }
@@ -50,7 +51,7 @@ func (p phase) String() string {
 func (c *Cloud) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := Status{State: c.phase.String(), Spool: c.cfg.Spool, Spooled: c.spooled, Running: c.live + c.back, Cause: c.cause, Channels: []ChannelStatus{}}
+	s := Status{State: c.phase.String(), Spool: c.cfg.Spool, Spooled: c.spooled, Running: c.live + c.back + c.posting, Cause: c.cause, Channels: []ChannelStatus{}}
 	if c.cfg.Spool {
 		s.SpoolBytes = c.cfg.SpoolBytes
 	}
@@ -92,7 +93,7 @@ func (ch *Channel) status() ChannelStatus {
 	c := ch.cloud
 	s := ChannelStatus{
 		Channel: ch.name, ChannelStats: ch.figures, SetSize: ch.size(), Measured: ch.cfg.Bytes == 0,
-		Lost: append([]Lost{}, ch.losses...),
+		Lost: append([]Lost{}, ch.losses...), WaitingLetters: len(ch.letters),
 	}
 	for i, to := range []*ServiceStatus{&s.FullTime, &s.Event} {
 		to.On = ch.on[i]
@@ -112,12 +113,12 @@ func (ch *Channel) status() ChannelStatus {
 		}
 	}
 	switch {
-	case s.Waiting == 0:
+	case s.Waiting+s.WaitingLetters == 0:
 	case c.cause != "":
 		s.Why = c.cause
 	case s.Backlog > 0 && len(ch.waiting) > 0:
 		s.Why = "behind what is more recent, and the link"
-	case len(ch.waiting) > 0:
+	case len(ch.waiting)+len(ch.letters) > 0:
 		s.Why = "its turn"
 	}
 	return s

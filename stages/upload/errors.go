@@ -125,3 +125,7 @@ func KindOf(err error) Kind {
 	}
 	return Failed
 }
+
+// Refused says that the store will never take this object, whatever becomes of the store. It is a
+// method as Permanent is.
+func (e *Error) Refused() bool { return e.Kind.meaning().decision == refused }
