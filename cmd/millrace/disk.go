@@ -69,6 +69,9 @@ func usageTable(w io.Writer, u catalog.Usage) error {
 		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", ch.Name, ch.Segments, gigabytes(ch.Bytes), limit(ch.MaxBytes), keep(ch.Keep), ch.Pins,
 			label(ch.Oldest), label(ch.Newest), ch.Folder)
 	}
+	if s := u.Spool; s != nil {
+		fmt.Fprintf(t, "(spool)\t\t%s\t%s\t\t\t\t\t%s\n", gigabytes(s.Bytes), limit(s.MaxBytes), s.Folder)
+	}
 	fmt.Fprintf(t, "all\t\t%s\t%s\n", gigabytes(u.Bytes), limit(u.MaxBytes))
 	if err := t.Flush(); err != nil {
 		return err
@@ -76,8 +79,18 @@ func usageTable(w io.Writer, u catalog.Usage) error {
 	for _, d := range u.Disks {
 		fmt.Fprintf(w, "\nDisk of %s: %s free of %s, %s stay free\n", d.Folder, gigabytes(d.Free), gigabytes(d.Total), gigabytes(d.MinFree))
 		for i, s := range d.Next {
-			fmt.Fprintf(w, "  %d. to go: %s/%s, %s%s\n", i+1, s.Channel, s.File, gigabytes(s.Bytes), pinned(s))
+			fmt.Fprintf(w, "  %d. to go: %s, %s%s\n", i+1, toGo(s), gigabytes(s.Bytes), pinned(s))
 		}
+	}
+	if len(u.Beside) > 0 {
+		fmt.Fprintln(w, "\nBeside that, in no limit but what stays free:")
+	}
+	for _, b := range u.Beside {
+		more := ""
+		if b.AtLeast {
+			more = " at least"
+		}
+		fmt.Fprintf(w, "  %s: %s in %d files%s\n", b.What, gigabytes(b.Bytes), b.Files, more)
 	}
 	if !u.Trusted {
 		fmt.Fprintln(w, "\nThe wall clock is not trusted: nothing goes for its age until it is.")
@@ -85,7 +98,20 @@ func usageTable(w io.Writer, u catalog.Usage) error {
 	return nil
 }
 
+func toGo(s catalog.Sacrifice) string {
+	if s.Spool {
+		return "from the spool"
+	}
+	return s.Channel + "/" + s.File
+}
+
 func pinned(s catalog.Sacrifice) string {
+	if s.Spool && s.Pinned {
+		return ", of events, the oldest packages first, then pictures, then messages: nothing else is left"
+	}
+	if s.Spool {
+		return ", the oldest packages that are in no event: no other recording is left"
+	}
 	if s.Pinned {
 		return ", an event's: nothing else is left"
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/millrace-video/millrace/cmd/internal/api"
 	"github.com/millrace-video/millrace/cmd/internal/catalog"
 	"github.com/millrace-video/millrace/cmd/internal/playback"
+	"github.com/millrace-video/millrace/stages/cloud"
 	"github.com/millrace-video/millrace/stages/record"
 )
 
@@ -87,6 +88,29 @@ func lineTable(w io.Writer, t *api.Timeline) error {
 		g := gaps[0]
 		gaps = gaps[1:]
 		fmt.Fprintf(table, "%s\t%s\t%s\t\tgap: %s\n", moment(g.From), moment(g.To), gapLength(&g), why(&g))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	return notStored(w, t.NotStored)
+}
+
+// mostNotStored is how many packages that were given up are told one by one.
+const mostNotStored = 20
+
+// notStored tells of what was given up for the store (C3), recorded here or not.
+func notStored(w io.Writer, all []cloud.Lost) error {
+	if len(all) == 0 {
+		return nil
+	}
+	fmt.Fprintf(w, "\nNot in the store: %d packages\n", len(all))
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, l := range all[max(0, len(all)-mostNotStored):] {
+		event := ""
+		if l.Event {
+			event = " (of an event)"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s%s\n", moment(l.From), moment(l.To), l.To.Sub(l.From).Round(time.Millisecond), l.Cause, event)
 	}
 	return table.Flush()
 }

@@ -29,6 +29,9 @@ type Config struct {
 
 	Budget
 
+	Spool  SpoolConfig
+	Beside []Beside // what else is told of, and not given up
+
 	progress func(string) // of a rebuild
 }
 

@@ -1,6 +1,9 @@
 package catalog
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // View is what the planner looks at.
 type View struct {
@@ -9,6 +12,7 @@ type View struct {
 	MaxBytes int64 // of all; 0: no limit
 	Channels []ChannelView
 	Disks    []DiskView
+	Spool    *SpoolView // nil: there is none
 }
 
 // ChannelView is a channel in a View.
@@ -70,6 +74,7 @@ type Sacrifice struct {
 	Bytes   int64  `json:"bytes"`
 	Why     Why    `json:"why"`
 	Pinned  bool   `json:"pinned,omitempty"`
+	Spool   bool   `json:"spool,omitempty"` // not a file but so much of the spool: of events where pinned
 
 	place uint64
 	kept  bool // it is a copy
@@ -85,8 +90,10 @@ type Shortage struct {
 // Plan says what is to be given up so that every limit holds, in the order of sacrifice: what is
 // too old; then, while a channel has too many bytes, its oldest; while all have too many, the
 // oldest of all; while a disk has too little free, the oldest on it. What is pinned goes only
-// where nothing else is left. The segment that grows is never given up. more says that there is
-// more to give up than the view lists: make another when this is done.
+// where nothing else is left. Where all files of the first kind are gone, what the spool has of no
+// event goes, and where those of the second are, what it has of events. The segment that grows is
+// never given up. more says that there is more to give up than the view lists: make another when
+// this is done.
 func Plan(v View) (gone []Sacrifice, short []Shortage, more bool) {
 	p := newPlanner(v)
 	if v.Trusted {
@@ -94,15 +101,15 @@ func Plan(v View) (gone []Sacrifice, short []Shortage, more bool) {
 	}
 	for i := range v.Channels {
 		if most := v.Channels[i].Limits.MaxBytes; most > 0 {
-			p.until(WhyChannel, v.Channels[i].Name, func(ch int) bool { return ch == i }, func() int64 { return p.bytes[i] - most })
+			p.until(WhyChannel, v.Channels[i].Name, false, func(ch int) bool { return ch == i }, func() int64 { return p.bytes[i] - most })
 		}
 	}
 	if v.MaxBytes > 0 {
-		p.until(WhyTotal, "all", func(int) bool { return true }, func() int64 { return p.total - v.MaxBytes })
+		p.until(WhyTotal, "all", true, func(int) bool { return true }, func() int64 { return p.total - v.MaxBytes })
 	}
 	for d := range v.Disks {
 		disk := v.Disks[d]
-		p.until(WhyFree, disk.Name, func(ch int) bool { return v.Channels[ch].Disk == d },
+		p.until(WhyFree, disk.Name, v.spoolOn(d), func(ch int) bool { return v.Channels[ch].Disk == d },
 			func() int64 { return max(disk.MinFree, disk.Want) - p.free[d] })
 	}
 	return p.gone, p.short, p.more
@@ -113,7 +120,7 @@ func Next(v View, disk, most int) []Sacrifice {
 	p := newPlanner(v)
 	on := func(ch int) bool { return v.Channels[ch].Disk == disk }
 	for left := true; left && len(p.gone) < most; {
-		left = p.giveUp(WhyFree, on)
+		left = p.giveUp(WhyFree, v.spoolOn(disk), math.MaxInt64, on)
 	}
 	return p.gone
 }
@@ -125,6 +132,7 @@ type planner struct {
 	taken []map[int]bool // of each channel
 	bytes []int64        // of each channel
 	free  []int64        // of each disk
+	spool map[bool]int64 // in the spool, of events (true) and not
 	total int64
 
 	gone  []Sacrifice
@@ -133,7 +141,11 @@ type planner struct {
 }
 
 func newPlanner(v View) *planner {
-	p := &planner{View: v}
+	p := &planner{View: v, spool: map[bool]int64{}}
+	if s := v.Spool; s != nil {
+		p.spool[false], p.spool[true] = s.Rest, s.Events
+		p.total = s.Rest + s.Events
+	}
 	for _, ch := range v.Channels {
 		p.taken = append(p.taken, map[int]bool{})
 		p.bytes = append(p.bytes, ch.Bytes)
@@ -163,10 +175,13 @@ func (p *planner) old() {
 	}
 }
 
-// until gives up the oldest of some channels while there is too much.
-func (p *planner) until(why Why, where string, of func(ch int) bool, over func() int64) {
+// spoolOn says whether the spool lies on a disk.
+func (v *View) spoolOn(disk int) bool { return v.Spool != nil && v.Spool.Disk == disk }
+
+// until gives up the oldest of some channels, and of the spool, while there is too much.
+func (p *planner) until(why Why, where string, spool bool, of func(ch int) bool, over func() int64) {
 	for over() > 0 {
-		if p.giveUp(why, of) {
+		if p.giveUp(why, spool, over(), of) {
 			continue
 		}
 		if !p.more {
@@ -176,9 +191,10 @@ func (p *planner) until(why Why, where string, of func(ch int) bool, over func()
 	}
 }
 
-// giveUp takes the oldest file of some channels, one that is not pinned before one that is. It
-// returns false where none is left in the view.
-func (p *planner) giveUp(why Why, of func(ch int) bool) bool {
+// giveUp takes the oldest file of some channels, one that is not pinned before one that is, and
+// after each kind, where none is left, as much as is wanted of the spool's. It returns false where
+// none is left in the view.
+func (p *planner) giveUp(why Why, spool bool, want int64, of func(ch int) bool) bool {
 	for _, pinned := range []bool{false, true} {
 		ch, n := p.oldest(of, pinned)
 		if ch >= 0 {
@@ -188,6 +204,13 @@ func (p *planner) giveUp(why Why, of func(ch int) bool) bool {
 		if p.unseen(of, pinned) {
 			p.more = true
 			return false
+		}
+		if n := min(p.spool[pinned], want); spool && n > 0 {
+			p.spool[pinned] -= n
+			p.total -= n
+			p.free[p.Spool.Disk] += n
+			p.gone = append(p.gone, Sacrifice{Bytes: n, Why: why, Pinned: pinned, Spool: true})
+			return true
 		}
 	}
 	return false

@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -30,6 +31,12 @@ func gone(all []catalog.Sacrifice) string {
 	text := ""
 	for _, s := range all {
 		text += s.File
+		switch {
+		case s.Spool && s.Pinned:
+			text += fmt.Sprintf("(of events %d)", s.Bytes)
+		case s.Spool:
+			text += fmt.Sprintf("(%d)", s.Bytes)
+		}
 	}
 	return text
 }
@@ -51,6 +58,14 @@ func TestOrderOfSacrifice(t *testing.T) { // R7: docs/disk.md
 		{"all bytes: the oldest of all", catalog.View{MaxBytes: 30, Channels: []catalog.ChannelView{camera("x", "acE", none), camera("y", "bdf", none)}}, "abc", 0},
 		{"free space", catalog.View{Disks: []catalog.DiskView{{Free: 5, MinFree: 25}}, Channels: []catalog.ChannelView{camera("x", "Ac", none), camera("y", "bd", none)}}, "bc", 0},
 		{"who needs more at once", catalog.View{Disks: []catalog.DiskView{{Free: 5, MinFree: 5, Want: 16}}, Channels: []catalog.ChannelView{camera("x", "acd", none)}}, "ac", 0},
+		{"the spool counts", catalog.View{MaxBytes: 40, Spool: &catalog.SpoolView{Rest: 15, Events: 5}, Channels: []catalog.ChannelView{camera("x", "abC", none)}}, "a", 0},
+		{"recordings that no event keeps, the spool, pinned ones, the spool's of events", catalog.View{
+			MaxBytes: 12, Spool: &catalog.SpoolView{Rest: 15, Events: 25}, Channels: []catalog.ChannelView{camera("x", "aB", none), camera("y", "Cd", none)},
+		}, "ad(15)BC(of events 13)", 0},
+		{"no more of the spool than is wanted", catalog.View{MaxBytes: 30, Spool: &catalog.SpoolView{Rest: 15, Events: 5}, Channels: []catalog.ChannelView{camera("x", "aBC", none)}}, "a(10)", 0},
+		{"a channel's own limit is its recordings'", catalog.View{Spool: &catalog.SpoolView{Rest: 100}, Channels: []catalog.ChannelView{camera("x", "AbC", catalog.Limits{MaxBytes: 10})}}, "bA", 0},
+		{"the spool's disk", catalog.View{Disks: []catalog.DiskView{{Free: 5}, {Free: 5, MinFree: 20}}, Spool: &catalog.SpoolView{Disk: 1, Rest: 10, Events: 30}, Channels: []catalog.ChannelView{camera("x", "aB", none)}}, "(10)(of events 5)", 0},
+		{"another disk than the spool's", catalog.View{Disks: []catalog.DiskView{{Free: 5, MinFree: 20}, {Free: 5}}, Spool: &catalog.SpoolView{Disk: 1, Rest: 10, Events: 30}, Channels: []catalog.ChannelView{camera("x", "aB", none)}}, "aB", 0},
 		{"it cannot be held", catalog.View{Disks: []catalog.DiskView{{Free: 5, MinFree: 100}}, Channels: []catalog.ChannelView{camera("x", "aB", none)}}, "aB", 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package catalog
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -78,13 +79,16 @@ func (c *Catalog) hold(order []*channel, dir string, want int64) (freed bool, sh
 			return freed, nil, c.unusable(seen)
 		}
 		gone, short, more := Plan(v)
-		for i := 0; i < len(gone); i += listed {
-			if err := c.giveUp(order, gone[i:min(i+listed, len(gone))]); err != nil {
+		files := slices.DeleteFunc(slices.Clone(gone), func(s Sacrifice) bool { return s.Spool })
+		for part := range slices.Chunk(files, listed) {
+			if err := c.giveUp(order, part); err != nil {
 				return freed, short, err
 			}
 			freed = true
 		}
-		if !more {
+		spool, full := c.giveUpSpool(gone)
+		freed, more, short = freed || spool, more || spool, append(short, full...)
+		if !more || len(full) > 0 {
 			return freed, short, seen
 		}
 	}

@@ -8,15 +8,17 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// Usage is what recordings take, what may stay and what would go next.
+// Usage is what recordings and the spool take, what may stay and what would go next.
 type Usage struct {
 	Alarm    string         `json:"alarm,omitempty"`   // why the budget cannot be held
 	Trouble  string         `json:"trouble,omitempty"` // why the catalog cannot be written
 	Trusted  bool           `json:"clock_trusted"`     // the clock is; without it nothing goes for its age
-	Bytes    int64          `json:"bytes"`
+	Bytes    int64          `json:"bytes"`             // of recordings and the spool
 	MaxBytes int64          `json:"max_bytes,omitempty"`
 	Disks    []DiskUsage    `json:"disks"`
 	Channels []ChannelUsage `json:"channels"`
+	Spool    *SpoolUsage    `json:"spool,omitempty"`
+	Beside   []BesideUsage  `json:"beside,omitempty"` // not in Bytes
 }
 
 // DiskUsage is a file system with recordings.
@@ -67,6 +69,15 @@ func (c *Catalog) Usage() (Usage, error) {
 			next = []Sacrifice{}
 		}
 		u.Disks = append(u.Disks, DiskUsage{Folder: d.Name, Total: d.Total, Free: d.Free, MinFree: d.MinFree, Next: next})
+	}
+	if v.Spool != nil {
+		u.Spool = &SpoolUsage{
+			Folder: c.cfg.Spool.Dir, Disk: v.Disks[v.Spool.Disk].Name, Bytes: v.Spool.Rest + v.Spool.Events, Events: v.Spool.Events, MaxBytes: c.cfg.Spool.MaxBytes,
+		}
+		u.Bytes = u.Spool.Bytes
+	}
+	for _, b := range c.cfg.Beside {
+		u.Beside = append(u.Beside, b.measure())
 	}
 	err = s.view(func(tx *bolt.Tx) error {
 		for _, one := range v.Channels {

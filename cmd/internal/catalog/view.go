@@ -75,6 +75,9 @@ func (c *Catalog) view(s *store, order []*channel, dir string, want int64) (View
 		}
 		return nil
 	})
+	if at := c.viewSpool(&v, &devices); at != nil {
+		errs = append(errs, fmt.Errorf("the spool: %w", at))
+	}
 	if dir != "" && err == nil {
 		i, at := v.diskOf(dir, &devices, c.cfg.Budget)
 		if at != nil {
