@@ -31,6 +31,7 @@ type App struct {
 	live      *rtsp.Server // nil where the configuration says so
 	recorders *recorders
 	storage   *storage
+	spool     spooled
 	snapshots *snapshots // nil before it is open
 	uploads   *uploads   // nil where nothing goes up
 	clouds    *clouds    // nil where no channel's stream does
@@ -68,15 +69,15 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 	a.events = newEvents(a.cfg, a.recorders, a.clock, a.log)
 	a.events.pins = a.storage
 	if err = a.startUploads(); err != nil { //nolint:contextcheck // uploads live until their exit
-		return errors.Join(err, a.endUploads(context.WithoutCancel(ctx)), a.storage.end(), listener.Close(), threads.Close(time.Second))
+		return errors.Join(err, a.endUploads(context.WithoutCancel(ctx), leastTime), a.storage.end(), listener.Close(), threads.Close(time.Second))
 	}
 	if err = a.openSnapshots(); err != nil { //nolint:contextcheck // snapshots live until their end
-		return errors.Join(err, a.endUploads(context.WithoutCancel(ctx)), a.storage.end(), listener.Close(), threads.Close(time.Second))
+		return errors.Join(err, a.endUploads(context.WithoutCancel(ctx), leastTime), a.storage.end(), listener.Close(), threads.Close(time.Second))
 	}
-	a.events.toStore(a.cfg, a.uploads, a.snapshots)
+	a.events.toStore(a.cfg, a.uploads, a.clouds, a.snapshots)
 	server := api.NewServer(a.apiConfig())
 	if err = workers.Go(func() error { return a.serve(server, listener) }, nil); err != nil {
-		return errors.Join(err, a.endUploads(context.WithoutCancel(ctx)), a.storage.end(), listener.Close(), threads.Close(time.Second))
+		return errors.Join(err, a.endUploads(context.WithoutCancel(ctx), leastTime), a.storage.end(), listener.Close(), threads.Close(time.Second))
 	}
 	defer func() {
 		err = errors.Join(err, shutDown(context.WithoutCancel(ctx), server), threads.Close(time.Second))
@@ -109,10 +110,13 @@ func (a *App) startLive() error {
 	return nil
 }
 
-// leave ends events, then the channels, and then what they share and the server that shows them.
+// leave ends the recording of events, then the channels, which hand over what they filmed, then
+// what events still have to do, and then what all share and the server that shows them.
 func (a *App) leave(ctx context.Context) error {
-	a.events.leave(ctx)
+	a.events.close(ctx)
 	err := a.eng.Exit(ctx)
+	began := a.clock.Mono()
+	a.events.leave(ctx, uploadTime)
 	a.recorders.end()
 	err = errors.Join(err, a.storage.end())
 	if a.live != nil {
@@ -120,16 +124,17 @@ func (a *App) leave(ctx context.Context) error {
 		defer cancel()
 		err = errors.Join(err, a.live.Close(live))
 	}
-	return errors.Join(err, a.endUploads(ctx))
+	return errors.Join(err, a.endUploads(ctx, max(leastTime, uploadTime-time.Duration(a.clock.Mono()-began))))
 }
 
-// endUploads ends the sending of snapshots, and lets what was submitted go up.
-func (a *App) endUploads(ctx context.Context) (err error) {
+// endUploads ends the sending of snapshots, and lets what was submitted go up; packages have a
+// limit.
+func (a *App) endUploads(ctx context.Context, packages time.Duration) (err error) {
 	if a.snapshots != nil {
 		err = a.snapshots.end()
 	}
 	if a.clouds != nil {
-		err = errors.Join(err, a.clouds.exit(ctx))
+		err = errors.Join(err, a.clouds.exit(ctx, packages))
 	}
 	if a.uploads != nil {
 		err = errors.Join(err, a.uploads.exit(ctx))
@@ -161,7 +166,8 @@ func (a *App) startUploads() (err error) {
 	if a.uploads, err = openUploads(&a.cfg, a.clock, a.log); err != nil {
 		return err
 	}
-	if a.clouds, err = openClouds(&a.cfg, a.uploads, a.clock, a.log, a.events.follow); a.clouds != nil {
+	if a.clouds, err = openClouds(&a.cfg, a.uploads, a.storage, a.clock, a.log, a.events.follow); a.clouds != nil {
+		a.spool.owner.Store(a.clouds.Cloud)
 		for name, ch := range a.clouds.channels {
 			if c := a.events.channels[name]; c != nil {
 				c.cloud = ch

@@ -26,7 +26,9 @@ type clouds struct {
 	*cloud.Cloud
 
 	channels map[string]*cloud.Channel // never changed once the channels run
+	posts    map[string]*cloud.Channel // that bring messages and pictures of events up; those of channels too
 	given    map[string]*lostPackages  // up, by channel; as channels
+	spool    bool
 	workers  *pool.Workers
 	log      *slog.Logger
 	follow   func(cloud.Notice) // goes along with a service
@@ -36,32 +38,36 @@ var _ api.Clouds = (*clouds)(nil)
 
 // openClouds begins to upload what a run before has left. It is nil where no channel's stream
 // goes up.
-func openClouds(cfg *config.Config, u *uploads, clock *hal.Clock, log *slog.Logger, follow func(cloud.Notice)) (*clouds, error) {
+func openClouds(cfg *config.Config, u *uploads, space cloud.Space, clock *hal.Clock, log *slog.Logger, follow func(cloud.Notice)) (*clouds, error) {
 	dir, spool := cfg.Spool.Folder(cfg.Data)
-	c := &clouds{channels: map[string]*cloud.Channel{}, given: map[string]*lostPackages{}, log: log, follow: follow}
+	c := &clouds{spool: spool, channels: map[string]*cloud.Channel{}, posts: map[string]*cloud.Channel{}, given: map[string]*lostPackages{}, log: log, follow: follow}
 	var err error
 	if c.workers, err = u.pool.Reserve(cloud.Share(0)); err != nil {
 		return nil, err
 	}
 	c.Cloud, err = cloud.New(cloud.Config{
-		Store: classed{u.store}, Workers: c.workers, Dir: dir, Spool: spool, SpoolBytes: cfg.Spool.MaxBytes, Clock: clock, Log: log,
+		Store: classed{u.store}, Workers: c.workers, Dir: dir, Spool: spool, SpoolBytes: cfg.Spool.MaxBytes, Space: space, Clock: clock, Log: log,
 		Callbacks: cloud.Callbacks{Stream: c.stream, Notice: c.notice, Lost: c.lost},
 	})
 	for _, ch := range cfg.Channels {
 		if err != nil {
 			break
 		}
-		if ch.Cloud.Enabled {
+		switch {
+		case ch.Cloud.Enabled:
 			c.given[ch.Name] = &lostPackages{path: filepath.Join(ch.Folder(cfg.Data), "cloud-lost.jsonl")}
 			c.channels[ch.Name], err = c.Channel(ch.Name, cloud.ChannelConfig{
 				Package: ch.Cloud.Package, Bytes: ch.Cloud.PackageBytes, Pre: ch.Events.Pre, FullTime: ch.Cloud.FullTime, Event: ch.Cloud.Events,
 			})
+			c.posts[ch.Name] = c.channels[ch.Name]
+		case ch.EventPictures():
+			c.posts[ch.Name], err = c.Channel(ch.Name, cloud.ChannelConfig{})
 		}
 	}
-	if err == nil && len(c.channels) > 0 {
+	if err == nil && len(c.posts) > 0 {
 		err = c.Init(context.Background())
 	}
-	if err != nil || len(c.channels) == 0 {
+	if err != nil || len(c.posts) == 0 {
 		c.workers.Close()
 		return nil, err
 	}
@@ -112,16 +118,24 @@ func (c *clouds) Lost(channel string, from, to time.Time) ([]cloud.Lost, error) 
 	return l.between(from, to)
 }
 
+// late is why a picture's result does not wait for the store any longer.
+func (c *clouds) late() string {
+	if c.spool {
+		return "the store did not confirm it in time; it waits in the spool and goes up later"
+	}
+	return "the store did not confirm it in time"
+}
+
 // exit lets what was accepted go up, and says what was left. It comes after the channels.
-func (c *clouds) exit(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, uploadTime)
+func (c *clouds) exit(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	left, err := c.Exit(ctx, false)
 	c.workers.Close()
 	if !left.Any() {
 		return err
 	}
-	c.log.Warn("not everything is in the store", "packages", len(left.Packages), "spooled", left.Spooled, "playlists", len(left.Playlists), "first", first(left))
+	c.log.Warn("not everything is in the store", "packages", len(left.Packages), "events", len(left.Letters), "spooled", left.Spooled, "playlists", len(left.Playlists), "first", first(left))
 	if errors.Is(err, cloud.ErrForced) { // its time was over, and what was left is said
 		return nil
 	}
@@ -129,7 +143,7 @@ func (c *clouds) exit(ctx context.Context) error {
 }
 
 func first(l cloud.Left) string {
-	for _, all := range [][]string{l.Packages, l.Playlists} {
+	for _, all := range [][]string{l.Packages, l.Letters, l.Playlists} {
 		if len(all) > 0 {
 			return all[0]
 		}
@@ -159,5 +173,10 @@ func classOf(c cloud.Class) upload.Class {
 	return upload.Backfill
 }
 
-// uploadTime is how long what was taken may take to go up when the program leaves (C1).
-const uploadTime = 5 * time.Second
+const (
+	// uploadTime is how long what was taken may take to go up when the program leaves (C1): what
+	// events still have to do, and then packages.
+	uploadTime = 5 * time.Second
+	// leastTime is what packages have of it at least.
+	leastTime = 2 * time.Second
+)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace-video/millrace/hal"
@@ -51,6 +52,32 @@ func (c *eventCamera) run(ctx context.Context) error {
 		case take := <-c.asked:
 			take(ctx)
 		}
+	}
+}
+
+// rest returns when all that was asked for before has been taken, or ctx is done.
+func (c *eventCamera) rest(ctx context.Context) {
+	var here atomic.Int32
+	all := make(chan struct{})
+	for range pictureWorkers { // each worker takes one, and waits there for the others
+		select {
+		case c.asked <- func(context.Context) {
+			if here.Add(1) == pictureWorkers {
+				close(all)
+			}
+			wait(ctx, all)
+		}:
+		case <-ctx.Done():
+			return
+		}
+	}
+	wait(ctx, all)
+}
+
+func wait(ctx context.Context, until <-chan struct{}) {
+	select {
+	case <-until:
+	case <-ctx.Done():
 	}
 }
 

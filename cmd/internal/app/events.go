@@ -59,12 +59,8 @@ type eventChannel struct {
 	told map[uint64]int64 // by event, up to where its window is pinned: ms
 }
 
-const (
-	// eventWorkers carry out what events lead to, beside their timer.
-	eventWorkers = 4
-	// eventsTimeout is how long what events still have to do may take at the end.
-	eventsTimeout = 2 * time.Second
-)
+// eventWorkers carry out what events lead to, beside their timer.
+const eventWorkers = 4
 
 // newEvents returns event handling for the channels that are to have it.
 func newEvents(cfg config.Config, recorders *recorders, clock *hal.Clock, log *slog.Logger) *events {
@@ -136,8 +132,8 @@ func (c *eventChannel) init(ctx context.Context) error {
 }
 
 // toStore has messages and pictures of the channels that want it go to the store.
-func (e *events) toStore(cfg config.Config, u *uploads, from photographer) {
-	if u == nil {
+func (e *events) toStore(cfg config.Config, u *uploads, clouds *clouds, from photographer) {
+	if u == nil || clouds == nil {
 		return
 	}
 	for _, ch := range cfg.Channels {
@@ -148,7 +144,7 @@ func (e *events) toStore(cfg config.Config, u *uploads, from photographer) {
 		if e.camera == nil {
 			e.camera = &eventCamera{from: from, clock: e.clock, log: e.log, asked: make(chan func(context.Context), maxAsked)}
 		}
-		c.store = &eventStore{channel: ch.Name, up: u.up, begins: ch.EventPictures(), follows: !ch.Events.Pictures.Said}
+		c.store = &eventStore{channel: ch.Name, to: clouds.posts[ch.Name], store: u.store, unless: clouds.late(), begins: ch.EventPictures(), follows: !ch.Events.Pictures.Said}
 		c.store.on.Store(c.store.begins || ch.Cloud.Enabled && ch.Cloud.Events)
 		if ch.Snapshot.Enabled {
 			c.store.pictures = &eventPictures{
@@ -174,12 +170,34 @@ func (e *events) follow(n cloud.Notice) {
 	}
 }
 
-// leave ends event handling. What is under way gets a moment.
-func (e *events) leave(ctx context.Context) {
+// close ends the events that are open, as if their services went off: nothing more triggers, and
+// what is recorded of them ends now. Pictures that were asked for are taken, while there are
+// channels to take them of.
+func (e *events) close(ctx context.Context) {
 	if e.stop == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, eventsTimeout, fmt.Errorf("events took longer than %s", eventsTimeout))
+	ctx, cancel := context.WithTimeout(ctx, pictureTimeout)
+	defer cancel()
+	for _, c := range e.channels {
+		for _, service := range []event.Service{event.EventService, event.PictureService} {
+			if err := c.Serve(event.Notice{Service: service}); err != nil && !errors.Is(err, event.ErrNotRunning) {
+				e.log.Error("a service of events does not end", "channel", c.Name(), "service", service.String(), "cause", err.Error())
+			}
+		}
+	}
+	if e.camera != nil {
+		e.camera.rest(ctx)
+	}
+}
+
+// leave ends event handling, after the channels: what they handed over goes where it belongs, as
+// far as its time goes (C1).
+func (e *events) leave(ctx context.Context, limit time.Duration) {
+	if e.stop == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("events took longer than %s", limit.Round(time.Millisecond)))
 	defer cancel()
 	for name, c := range e.channels {
 		left, err := c.Exit(ctx, false)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millrace-video/millrace/cmd/internal/api"
+	"github.com/millrace-video/millrace/stages/cloud"
 	"github.com/millrace-video/millrace/stages/event"
 	"github.com/millrace-video/millrace/stages/upload"
 )
@@ -18,7 +19,9 @@ import (
 // eventStore brings the messages and pictures of one channel's events to the store.
 type eventStore struct {
 	channel  string
-	up       *upload.Uploader
+	to       *cloud.Channel
+	store    upload.Store
+	unless   string         // why a picture is not in the store, unless another reason is known
 	pictures *eventPictures // nil: the channel has no snapshots
 	begins   bool           // pictures are on from the start
 	follows  bool           // they go along with the cloud's event service; else the configuration says what is on
@@ -44,27 +47,19 @@ func objectName(number uint64, at time.Time, source event.Source, ext string) st
 // key is where an object lies: beside the playlists of the channel's events.
 func (s *eventStore) key(name string) string { return s.channel + "/events/" + name }
 
-// send stores a message and calls sent once.
+// send stores a message and calls sent once. One that waits in the spool when ctx ends is not lost.
 func (s *eventStore) send(ctx context.Context, m event.Message, line api.EventLine, sent func(error)) {
 	text, err := json.Marshal(eventObject{Channel: s.channel, EventLine: line})
 	if err != nil {
 		sent(err)
 		return
 	}
-	at := time.UnixMilli(m.Time.UTC)
-	s.put(ctx, upload.Object{
-		Key: s.key(objectName(m.Event, at, m.Source, ".json")), ContentType: "application/json", Body: upload.Bytes(append(text, '\n')), Time: at,
-	}, func(r upload.Result) { sent(r.Err) })
-}
-
-// put uploads an object until ctx is done, and calls done once.
-func (s *eventStore) put(ctx context.Context, o upload.Object, done func(upload.Result)) {
-	o.Class = upload.Event
-	group := s.up.Submit(o)
-	stop := context.AfterFunc(ctx, group.Cancel)
-	group.Then(func(all []upload.Result) {
-		stop()
-		done(all[0])
+	name := objectName(m.Event, time.UnixMilli(m.Time.UTC), m.Source, ".json")
+	s.to.Post(ctx, cloud.Letter{Name: name, Body: upload.Bytes(append(text, '\n'))}, func(err error) {
+		if errors.Is(err, cloud.ErrSpooled) {
+			err = nil
+		}
+		sent(err)
 	})
 }
 
@@ -82,13 +77,16 @@ func (s *eventStore) Upload(ctx context.Context, p event.Picture, done func(erro
 		done(errors.Join(err, f.Close()))
 		return
 	}
-	s.put(ctx, upload.Object{
-		Key: s.key(info.Name()), ContentType: "image/jpeg", Body: io.NewSectionReader(f, 0, info.Size()), Time: info.ModTime(), Spooled: true,
-	}, func(r upload.Result) {
+	s.pictures.note(p.Path, pictureEnd{cause: s.unless})
+	s.to.Post(ctx, cloud.Letter{Name: info.Name(), Body: io.NewSectionReader(f, 0, info.Size())}, func(posted error) {
+		end := pictureEnd{}
 		err := f.Close()
-		end := pictureEnd{url: r.URL}
-		if r.Err != nil {
-			end.cause = r.Err.Error()
+		if posted == nil {
+			var unknown error
+			end.url, unknown = s.store.Presign(context.WithoutCancel(ctx), s.key(info.Name()), 0)
+			err = errors.Join(err, unknown)
+		} else {
+			end.cause = posted.Error()
 			err = errors.New(end.cause) // what the store misses is not the file
 		}
 		s.pictures.note(p.Path, end)

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace-video/millrace/cmd/internal/catalog"
 	"github.com/millrace-video/millrace/cmd/internal/config"
 	"github.com/millrace-video/millrace/pipeline"
 	"github.com/millrace-video/millrace/pool"
+	"github.com/millrace-video/millrace/stages/cloud"
 	"github.com/millrace-video/millrace/stages/record"
 )
 
@@ -26,6 +28,9 @@ type storage struct {
 func (a *App) openStorage(ctx context.Context, threads *pool.Pool) (*storage, error) {
 	cfg := CatalogConfig(a.cfg)
 	cfg.Clock, cfg.Logger, cfg.Now = a.clock, a.log, a.recordingNow
+	if cfg.Spool.Dir != "" {
+		cfg.Spool.Owner = &a.spool
+	}
 	opened, err := catalog.Open(cfg)
 	if err != nil {
 		return nil, err
@@ -65,6 +70,10 @@ func (s *storage) Timeline(channel string, from, to time.Time) (catalog.Timeline
 // CatalogConfig is what a configuration says of the catalog.
 func CatalogConfig(cfg config.Config) catalog.Config {
 	c := catalog.Config{Data: cfg.Data, Budget: catalog.Budget{MaxBytes: cfg.Disk.MaxBytes, MinFree: cfg.Disk.MinFree}}
+	if dir, spool := cfg.Spool.Folder(cfg.Data); spool {
+		c.Spool = catalog.SpoolConfig{Dir: dir, MaxBytes: cfg.Spool.MaxBytes}
+	}
+	c.Beside = beside(cfg)
 	for _, ch := range cfg.Channels {
 		if !ch.Record.Enabled && !ch.Events.Record {
 			continue
@@ -79,6 +88,43 @@ func CatalogConfig(cfg config.Config) catalog.Config {
 		})
 	}
 	return c
+}
+
+// beside is what else a configuration has written.
+func beside(cfg config.Config) []catalog.Beside {
+	notes := catalog.Beside{What: "catalog, journals and logs of events, frames and packages", Folders: []string{cfg.Data}}
+	pictures := catalog.Beside{What: "pictures of events that wait for their result"}
+	for _, ch := range cfg.Channels {
+		folder := ch.Folder(cfg.Data)
+		notes.Folders = append(notes.Folders, folder)
+		pictures.Folders = append(pictures.Folders, filepath.Join(folder, "pictures"))
+	}
+	all := []catalog.Beside{notes, pictures}
+	if cfg.Store.Kind != "s3" {
+		all = append(all, catalog.Beside{What: "the store, " + cfg.Store.Folder(cfg.Data), Folders: []string{cfg.Store.Folder(cfg.Data)}, Deep: true})
+	}
+	return all
+}
+
+// spooled is the spool under the budget, from when it is open.
+type spooled struct{ owner atomic.Pointer[cloud.Cloud] }
+
+// Spooled implements catalog.Spool.
+func (s *spooled) Spooled() (rest, events int64, working bool) {
+	c := s.owner.Load()
+	if c == nil {
+		return 0, 0, false
+	}
+	rest, events = c.Spooled()
+	return rest, events, true
+}
+
+// GiveUp implements catalog.Spool.
+func (s *spooled) GiveUp(bytes int64, events bool) int64 {
+	if c := s.owner.Load(); c != nil {
+		return c.GiveUp(bytes, events)
+	}
+	return 0
 }
 
 // recordingNow says what a channel's recorder is doing, and why nothing where nothing is recorded.
