@@ -24,13 +24,13 @@ import (
 // life is a channel of the real thing (Channel, Handling, workers, files) with an application
 // around it, which does and notes what its trace says, and the naive model beside it.
 type life struct {
-	seed  uint64
-	tr    trace
-	naive *naive
-	ch    *Channel
-	dir   string
-	start Instant
-	clock func() Instant
+	seed   uint64
+	tr     trace
+	naive  *naive
+	ch     *Channel
+	prefix string // of the paths of its pictures
+	start  Instant
+	clock  func() Instant
 
 	mu      sync.Mutex
 	later   map[int][]func() // at a tick, before its calls
@@ -101,7 +101,7 @@ func (l *life) capture(p Picture) string {
 	if how.none {
 		return ""
 	}
-	path := filepath.Join(l.dir, fmt.Sprint(p.Number))
+	path := l.prefix + fmt.Sprint(p.Number)
 	write := func(age, size int) {
 		do := func() {
 			err := os.Truncate(path, int64(size))
@@ -134,7 +134,7 @@ func (l *life) Upload(_ context.Context, p Picture, done func(error)) {
 func (l *life) result(r Result) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.say("result of %d: %d, %s", r.Number, r.Code, strings.Replace(r.Path, l.dir, "/p", 1))
+	l.say("result of %d: %d, %s", r.Number, r.Code, strings.Replace(r.Path, l.prefix, "/p/", 1))
 }
 
 func (l *life) stream(wanted bool) {
@@ -234,10 +234,10 @@ func live(t *testing.T, seeds []uint64) {
 		w.Close()
 		require.NoError(t, p.Close(time.Minute))
 	}()
-	lives, length := make([]*life, 0, len(seeds)), 0
+	lives, length, dir := make([]*life, 0, len(seeds)), 0, t.TempDir()
 	for _, seed := range seeds {
 		l := &life{
-			seed: seed, tr: randomTrace(rand.New(rand.NewPCG(seed, 6))), dir: t.TempDir(), start: h.now(), clock: h.now,
+			seed: seed, tr: randomTrace(rand.New(rand.NewPCG(seed, 6))), prefix: filepath.Join(dir, fmt.Sprint(seed, "-")), start: h.now(), clock: h.now,
 			ch: NewChannel(h, fmt.Sprint("gate-", seed)), later: map[int][]func(){}, files: map[int][]func(){}, footage: map[int]map[int]bool{}, told: map[int]int{},
 		}
 		l.naive = &naive{cfg: l.tr.cfg, script: &l.tr.script}
