@@ -22,8 +22,8 @@ func (d Driver) DecodeKey(ctx context.Context, key hal.Frame, arena *pool.Arena)
 		return hal.Frame{}, err
 	}
 	t, unit := key.Info(), key.Buf.Bytes()
-	if err := d.Decodes(t.Codec); err != nil {
-		return hal.Frame{}, err
+	if t.Codec != hal.H264 {
+		return hal.Frame{}, fmt.Errorf("%w: key frames of %s are not decoded here", hal.ErrUnsupported, t.Codec)
 	}
 	named := *t
 	if err := described(&named, t.SPS); err != nil {
@@ -43,15 +43,6 @@ func (d Driver) DecodeKey(ctx context.Context, key hal.Frame, arena *pool.Arena)
 	f, err := d.decodeKeyH264(&named, unit, arena)
 	f.Stamp = key.Stamp
 	return f, err
-}
-
-// Decodes says why key frames of a codec are not decoded here: hal.ErrUnsupported, or
-// hal.ErrNoDevice for a library that is missing. It is nil where they are.
-func (d Driver) Decodes(codec hal.Codec) error {
-	if codec != hal.H264 {
-		return fmt.Errorf("%w: key frames of %s are not decoded here", hal.ErrUnsupported, codec)
-	}
-	return d.decodesH264()
 }
 
 // described lets t follow a sequence parameter set, if there is one. What would take the library

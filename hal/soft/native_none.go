@@ -13,10 +13,6 @@ import (
 // that nobody has checked.
 func (Driver) native() ([]offer, error) { return nil, nil }
 
-func (Driver) decodesH264() error {
-	return fmt.Errorf("%w: no library can be loaded on this system", hal.ErrNoDevice)
-}
-
-func (d Driver) decodeKeyH264(*hal.Track, []byte, *pool.Arena) (hal.Frame, error) {
-	return hal.Frame{}, d.decodesH264()
+func (Driver) decodeKeyH264(*hal.Track, []byte, *pool.Arena) (hal.Frame, error) {
+	return hal.Frame{}, fmt.Errorf("%w: no library can be loaded on this system", hal.ErrNoDevice)
 }

@@ -65,24 +65,14 @@ type h264Decoder struct {
 	info   decodedPicture
 }
 
-func (d Driver) decodesH264() error {
-	_, err := d.decoderH264()
-	return err
-}
-
-// decoderH264 returns the functions that make and destroy a decoder.
-func (d Driver) decoderH264() ([]uintptr, error) {
-	handle, name, err := load(d.openH264Names())
-	if err != nil {
-		return nil, fmt.Errorf("%w: openh264: %s", hal.ErrNoDevice, advice(nameOpenH264))
-	}
-	return symbols(name, handle, "WelsCreateDecoder", "WelsDestroyDecoder")
-}
-
 // decodeKeyH264 decodes a key frame by a decoder of its own, so that what one camera sends is
 // nothing to the next.
 func (d Driver) decodeKeyH264(t *hal.Track, unit []byte, arena *pool.Arena) (hal.Frame, error) {
-	fn, err := d.decoderH264()
+	handle, name, err := load(d.openH264Names())
+	if err != nil {
+		return hal.Frame{}, fmt.Errorf("%w: openh264: %s", hal.ErrNoDevice, advice(nameOpenH264))
+	}
+	fn, err := symbols(name, handle, "WelsCreateDecoder", "WelsDestroyDecoder")
 	if err != nil {
 		return hal.Frame{}, err
 	}

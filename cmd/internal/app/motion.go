@@ -1,10 +1,12 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/millrace-video/millrace/cmd/internal/config"
@@ -22,9 +24,18 @@ func newMotionKeys() *motion.Keys {
 
 // CheckMotion says in which channels motion is to be looked for and this machine cannot: their
 // cameras send, or may send, what has to be decoded, and nothing is here that does.
-func CheckMotion(cfg config.Config) error {
+func CheckMotion(ctx context.Context, cfg config.Config) error {
 	_, err := snapshot.NewFFmpeg("", 0, 0).Find()
-	return checkMotion(cfg, soft.Driver{}.Decodes(hal.H264), err)
+	return checkMotion(cfg, openH264(ctx, soft.Driver{}), err)
+}
+
+// openH264 says why openh264 is not there to decode: one library encodes and decodes.
+func openH264(ctx context.Context, d soft.Driver) error {
+	found, err := d.Encoders(ctx)
+	if slices.ContainsFunc(found, func(e hal.EncoderInfo) bool { return e.Codec == hal.H264 }) {
+		return nil
+	}
+	return errors.Join(hal.ErrNoDevice, err)
 }
 
 // checkMotion is CheckMotion with what keeps each decoder from its work.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/millrace-video/millrace/cmd/internal/config"
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/soft"
 )
 
 // A channel in which motion is to be looked for, and nothing decodes what its camera may send, is
@@ -30,4 +31,6 @@ func TestMotionThatNothingDecodes(t *testing.T) {
 	for _, plain := range []string{"v4l2:///dev/video0", "v4l2:///dev/video0?format=mjpeg", "synth://?codec=raw", "v4l2+trace:///a.trace"} {
 		require.NoError(t, check(true, hal.ErrNoDevice, plain), plain)
 	}
+	require.NoError(t, openH264(t.Context(), soft.Driver{}))
+	require.ErrorIs(t, openH264(t.Context(), soft.Driver{OpenH264: []string{"libnothere.so"}}), hal.ErrNoDevice)
 }
