@@ -198,14 +198,14 @@ func (c *Channel) wasForced(s *session) bool {
 }
 
 // turn is the timer's look: when the channel is due, and its session where it wants a worker.
-func (c *Channel) turn() (due int64, job *session) {
+func (c *Channel) turn(now Instant) (due int64, job *session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.session
 	if s == nil {
 		return never, nil
 	}
-	s.machine.tick(c.h.now())
+	s.machine.tick(now)
 	if s.settle(); len(s.machine.out) > 0 && !s.busy {
 		s.busy = true
 		job = s

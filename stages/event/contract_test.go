@@ -363,11 +363,29 @@ func TestAPictureThatIsBeingUploadedIsNotReplaced(t *testing.T) {
 		first, second := d.picture("a.jpg"), d.picture("b.jpg")
 		d.write(first, 5000)
 		d.write(second, 5000)
-		d.trigger(5)
 		d.keep()
+		d.trigger(5)
 		d.trigger(3)
 		require.Len(t, d.uploads, 2)
+		require.Empty(t, d.results)
 		d.release(nil)
+		require.Equal(t, []event.Code{0, 0}, d.codes())
+	})
+}
+
+// A newer picture replaces one of its own event: not one that another event still waits for.
+func TestAPictureOfAnotherEventIsNotReplaced(t *testing.T) {
+	at(t, event.Config{Interval: 4 * time.Second, Minimum: 4 * time.Second}, func(d *desk) {
+		d.trigger(5) // takes none
+		d.pass(2 * time.Second)
+		first, second := d.picture("a.jpg"), d.picture("b.jpg")
+		d.trigger(3)
+		d.pass(2 * time.Second)
+		d.trigger(3)
+		require.Equal(t, uint64(2), d.captured[2].Event)
+		d.write(first, 5000)
+		d.write(second, 5000)
+		d.pass(time.Second)
 		require.Equal(t, []event.Code{0, 0}, d.codes())
 	})
 }

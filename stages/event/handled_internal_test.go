@@ -21,121 +21,209 @@ import (
 	"github.com/millrace-video/millrace/pool"
 )
 
-// application is the world of a trace around the real thing: Channel, Handling, workers, files.
-type application struct {
-	t      *testing.T
-	dir    string
+// life is a channel of the real thing (Channel, Handling, workers, files) with an application
+// around it, which does and notes what its trace says, and the naive model beside it.
+type life struct {
+	seed   uint64
+	tr     trace
+	naive  *naive
+	ch     *Channel
+	prefix string // of the paths of its pictures
 	start  Instant
-	script *script
-
-	clock func() Instant
+	clock  func() Instant
 
 	mu      sync.Mutex
 	later   map[int][]func() // at a tick, before its calls
 	files   map[int][]func() // behind the calls of a tick
 	said    []string
 	footage map[int]map[int]bool
+	told    map[int]int // by event, until when its recording runs, as told last
+	wanted  bool        // data, by the callbacks
 	sends   int
 	parts   int
 }
 
-func (a *application) now() int { return a.tickOf(a.clock()) }
+func (l *life) now() int { return l.tickOf(l.clock()) }
 
-func (a *application) say(format string, args ...any) {
-	a.said = append(a.said, fmt.Sprintf("%06d ", a.now())+fmt.Sprintf(format, args...))
+func (l *life) say(format string, args ...any) {
+	l.said = append(l.said, fmt.Sprintf("%06d ", l.now())+fmt.Sprintf(format, args...))
 }
 
-func (a *application) tickOf(i Instant) int { return int((i.Mono - a.start.Mono) / int64(tick)) }
+func (l *life) tickOf(i Instant) int { return int((i.Mono - l.start.Mono) / int64(tick)) }
 
 // after answers at once, or has it answered later.
-func (a *application) after(ticks int, do func()) {
+func (l *life) after(ticks int, do func()) {
 	if ticks > 0 {
-		at := a.now() + ticks
-		a.later[at] = append(a.later[at], do)
-		a.mu.Unlock()
+		at := l.now() + ticks
+		l.later[at] = append(l.later[at], do)
+		l.mu.Unlock()
 		return
 	}
-	a.mu.Unlock()
+	l.mu.Unlock()
 	do()
 }
 
-func (a *application) Send(_ context.Context, m Message, sent func(error)) {
-	a.mu.Lock()
-	a.say("message %d %d at %d, %d, opens %t", m.Event, m.Source, int(m.At-a.start.UTC)/int(tick.Milliseconds()), a.tickOf(m.Time), m.Opens)
-	a.sends++
-	a.after(a.script.messages[a.sends-1], func() { sent(nil) })
+func (l *life) Send(_ context.Context, m Message, sent func(error)) {
+	l.mu.Lock()
+	l.say("message %d %d at %d, %d, opens %t", m.Event, m.Source, int(m.At-l.start.UTC)/int(tick.Milliseconds()), l.tickOf(m.Time), m.Opens)
+	l.sends++
+	l.after(l.tr.script.messages[l.sends-1], func() { sent(nil) })
 }
 
-func (a *application) Record(w Window, stored func(error)) {
+func (l *life) Record(w Window, stored func(error)) {
+	l.mu.Lock()
 	if !w.Over {
+		l.told[int(w.Event)] = l.tickOf(w.To)
+		l.mu.Unlock()
 		return
 	}
-	a.mu.Lock()
-	set := a.footage[int(w.Event)]
+	delete(l.told, int(w.Event))
+	set := l.footage[int(w.Event)]
 	if set == nil {
 		set = map[int]bool{}
-		a.footage[int(w.Event)] = set
+		l.footage[int(w.Event)] = set
 	}
-	for at := a.tickOf(w.From); at < a.tickOf(w.To); at++ {
+	for at := l.tickOf(w.From); at < l.tickOf(w.To); at++ {
+		if set[at] {
+			l.say("footage twice within event %d", w.Event)
+		}
 		set[at] = true
 	}
-	a.parts++
-	a.after(a.script.stores[a.parts-1], func() { stored(nil) })
+	l.parts++
+	l.after(l.tr.script.stores[l.parts-1], func() { stored(nil) })
 }
 
-func (a *application) capture(p Picture) string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.say("capture %d of %d by %d", p.Number, p.Event, p.Source)
-	how := a.script.pictures[p.Number-1]
+func (l *life) capture(p Picture) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.say("capture %d of %d by %d", p.Number, p.Event, p.Source)
+	how := l.tr.script.pictures[p.Number-1]
 	if how.none {
 		return ""
 	}
-	path := filepath.Join(a.dir, fmt.Sprint(p.Number))
+	path := l.prefix + fmt.Sprint(p.Number)
 	write := func(age, size int) {
-		do := func() { require.NoError(a.t, os.WriteFile(path, make([]byte, size), 0o600)) }
+		do := func() {
+			err := os.Truncate(path, int64(size))
+			if errors.Is(err, fs.ErrNotExist) {
+				err = os.WriteFile(path, make([]byte, size), 0o600)
+			}
+			if err != nil {
+				panic(err)
+			}
+		}
 		if age == 0 {
 			do()
 			return
 		}
-		at := a.now() + age - 1
-		a.files[at] = append(a.files[at], do)
+		at := l.now() + age - 1
+		l.files[at] = append(l.files[at], do)
 	}
 	write(how.appears, 2<<10)
 	write(how.grows, 2<<10+1)
 	return path
 }
 
-func (a *application) Upload(_ context.Context, p Picture, done func(error)) {
-	a.mu.Lock()
-	how := a.script.pictures[p.Number-1]
+func (l *life) Upload(_ context.Context, p Picture, done func(error)) {
+	l.mu.Lock()
+	how := l.tr.script.pictures[p.Number-1]
 	err := map[int]error{1: errors.New("refused"), 3: fmt.Errorf("open: %w", fs.ErrNotExist)}[how.ends]
-	a.after(how.takes, func() { done(err) })
+	l.after(how.takes, func() { done(err) })
 }
 
-func (a *application) result(r Result) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.say("result of %d: %d, %s", r.Number, r.Code, strings.Replace(r.Path, a.dir, "/p", 1))
+func (l *life) result(r Result) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.say("result of %d: %d, %s", r.Number, r.Code, strings.Replace(r.Path, l.prefix, "/p/", 1))
 }
 
-// at does what is due at a tick, and lets everybody finish.
-func (a *application) at(list map[int][]func()) {
-	a.mu.Lock()
-	due := list[a.now()]
-	delete(list, a.now())
-	a.mu.Unlock()
+func (l *life) stream(wanted bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.wanted == wanted {
+		l.say("stream %t twice", wanted)
+	}
+	l.wanted = wanted
+}
+
+// due does what is due at a tick, and says whether there was anything.
+func (l *life) due(list map[int][]func(), now int) bool {
+	l.mu.Lock()
+	due := list[now]
+	delete(list, now)
+	l.mu.Unlock()
 	for _, do := range due {
 		do()
 	}
-	synctest.Wait()
+	return len(due) > 0
 }
 
-// live has the real thing live through a trace, beside the naive model.
-func live(t *testing.T, tr trace) {
+func (l *life) begin(t *testing.T) {
+	ends := Ends{Recorder: l, Messages: l, Uploader: l, Callbacks: Callbacks{Capture: l.capture, Result: l.result, Stream: l.stream}}
+	require.NoError(t, l.ch.Init(t.Context(), l.tr.cfg.real(), ends))
+	for _, s := range []Service{EventService, PictureService} {
+		require.NoError(t, l.ch.Serve(Notice{Service: s, On: true}))
+		l.naive.serve(0, s, true)
+	}
+}
+
+// call makes a tick's call of a number, and says whether there is one.
+func (l *life) call(t *testing.T, now, number int) bool {
+	if number >= len(l.tr.calls[now]) {
+		return false
+	}
+	c := l.tr.calls[now][number]
+	if c.serve {
+		require.NoError(t, l.ch.Serve(Notice{Service: c.service, On: c.on}))
+		l.naive.serve(now, c.service, c.on)
+		return true
+	}
+	err := l.ch.Trigger(Source(c.source).Bit(), l.start.Add(time.Duration(c.at)*tick).UTC)
+	want := map[string]error{"off": ErrOff, "full": ErrFull}[l.naive.trigger(now, c.source, c.at)]
+	require.ErrorIs(t, err, want, "seed %d at %d", l.seed, now)
+	return true
+}
+
+// compare compares what is being recorded at a tick.
+func (l *life) compare(t *testing.T, now int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	wanted := false
+	for _, e := range l.naive.events {
+		to, live := l.told[e.number]
+		rolling := e.recording(now, l.naive.cfg)
+		if rolling != live || live && to <= now {
+			require.Fail(t, "recordings differ", "seed %d: event %d at %d: %t, and told %t until %d", l.seed, e.number, now, rolling, live, to)
+		}
+		wanted = wanted || rolling
+	}
+	if wanted != l.wanted {
+		require.Equal(t, wanted, l.wanted, "seed %d at %d: data is wanted", l.seed, now)
+	}
+}
+
+// end compares all that came of it.
+func (l *life) end(t *testing.T) {
+	l.mu.Lock()
+	said := l.said
+	for number, set := range l.footage {
+		said = append(said, fmt.Sprintf("footage of %d: %s", number, runs(set)))
+	}
+	l.mu.Unlock()
+	slices.Sort(said)
+	require.Equal(t, l.naive.account(), said, "seed %d", l.seed)
+	require.Empty(t, l.later, "seed %d", l.seed)
+	left, err := l.ch.Exit(t.Context(), false)
+	require.NoError(t, err)
+	require.False(t, left.Any(), "seed %d", l.seed)
+}
+
+// live has the real thing live through traces, each on a channel of its own: they share the
+// timer and the workers, which are fewer, and know nothing of each other.
+func live(t *testing.T, seeds []uint64) {
 	p, err := pool.NewPool(16)
 	require.NoError(t, err)
-	w, err := p.Reserve(3)
+	w, err := p.Reserve(4)
 	require.NoError(t, err)
 	h := NewHandling(HandlingConfig{Clock: hal.NewClock()})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -146,65 +234,70 @@ func live(t *testing.T, tr trace) {
 		w.Close()
 		require.NoError(t, p.Close(time.Minute))
 	}()
-	a := &application{
-		t: t, dir: t.TempDir(), start: h.now(), clock: h.now, script: &tr.script,
-		later: map[int][]func(){}, files: map[int][]func(){}, footage: map[int]map[int]bool{},
+	lives, length, dir := make([]*life, 0, len(seeds)), 0, t.TempDir()
+	for _, seed := range seeds {
+		l := &life{
+			seed: seed, tr: randomTrace(rand.New(rand.NewPCG(seed, 6))), prefix: filepath.Join(dir, fmt.Sprint(seed, "-")), start: h.now(), clock: h.now,
+			ch: NewChannel(h, fmt.Sprint("gate-", seed)), later: map[int][]func(){}, files: map[int][]func(){}, footage: map[int]map[int]bool{}, told: map[int]int{},
+		}
+		l.naive = &naive{cfg: l.tr.cfg, script: &l.tr.script}
+		l.begin(t)
+		lives, length = append(lives, l), max(length, l.tr.length+700)
 	}
-	c := NewChannel(h, "gate")
-	require.NoError(t, c.Init(ctx, tr.cfg.real(), Ends{Recorder: a, Messages: a, Uploader: a, Callbacks: Callbacks{Capture: a.capture, Result: a.result}}))
-	n := &naive{cfg: tr.cfg, script: &tr.script}
-	for _, s := range []Service{EventService, PictureService} {
-		require.NoError(t, c.Serve(Notice{Service: s, On: true}))
-		n.serve(0, s, true)
+	// all has every channel do something; where any did, what follows from it is waited for.
+	all := func(do func(*life) bool) bool {
+		did := false
+		for _, l := range lives {
+			did = do(l) || did
+		}
+		if did {
+			synctest.Wait()
+		}
+		return did
 	}
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	for now := 0; now < tr.length+700; now++ {
+	for now := range length {
 		if now > 0 {
 			<-ticker.C
 		}
 		synctest.Wait()
-		a.at(a.later)
-		n.step(now)
-		for _, call := range tr.calls[now] {
-			if call.serve {
-				require.NoError(t, c.Serve(Notice{Service: call.service, On: call.on}))
-				n.serve(now, call.service, call.on)
-			} else {
-				err := c.Trigger(Source(call.source).Bit(), a.start.Add(time.Duration(call.at)*tick).UTC)
-				want := map[string]error{"off": ErrOff, "full": ErrFull}[n.trigger(now, call.source, call.at)]
-				require.ErrorIs(t, err, want, "at %d", now)
-			}
-			synctest.Wait()
+		all(func(l *life) bool { return l.due(l.later, now) })
+		for _, l := range lives {
+			l.naive.step(now)
 		}
-		a.at(a.files)
+		for n := 0; all(func(l *life) bool { return l.call(t, now, n) }); n++ {
+			continue
+		}
+		for _, l := range lives {
+			l.compare(t, now)
+		}
+		all(func(l *life) bool { return l.due(l.files, now) })
 	}
-	said := a.said
-	for number, set := range a.footage {
-		said = append(said, fmt.Sprintf("footage of %d: %s", number, runs(set)))
+	for _, l := range lives {
+		l.end(t)
 	}
-	slices.Sort(said)
-	require.Equal(t, n.account(), said)
-	left, err := c.Exit(ctx, false)
-	require.NoError(t, err)
-	require.False(t, left.Any())
 }
 
 // C6, C7, C8: the same with everything around the machine, its timer, workers and files, under
-// synctest. 20,000 traces under MILLRACE_TORTURE=1.
+// synctest: a hundred channels at a time, each with a trace of its own. 100,000 traces under
+// MILLRACE_TORTURE=1.
 func TestHandlingDoesWhatTheModelDoes(t *testing.T) {
-	traces := uint64(30)
+	const together = 100
+	traces := uint64(200)
 	if os.Getenv("MILLRACE_TORTURE") != "" {
-		traces = 20_000
+		traces = 100_000
 	}
-	for seed := range traces {
-		synctest.Test(t, func(t *testing.T) {
-			defer func() {
-				if t.Failed() {
-					t.Logf("seed %d", seed)
+	for half := range uint64(2) {
+		t.Run(fmt.Sprint("half-", half+1), func(t *testing.T) {
+			t.Parallel()
+			for first := half * traces / 2; first < (half+1)*traces/2; first += together {
+				seeds := make([]uint64, together)
+				for i := range seeds {
+					seeds[i] = first + uint64(i)
 				}
-			}()
-			live(t, randomTrace(rand.New(rand.NewPCG(seed, 6))))
+				synctest.Test(t, func(t *testing.T) { live(t, seeds) })
+			}
 		})
 	}
 }

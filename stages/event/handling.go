@@ -75,22 +75,28 @@ func (h *Handling) round(workers *pool.Workers) int64 {
 	h.mu.Lock()
 	channels := h.channels
 	h.mu.Unlock()
-	next := int64(never)
-	h.short.Store(false)
+	next, now := int64(never), h.now()
+	h.short.Store(true) // before a worker is asked for, so that one that is done meanwhile rings
+	short := false
 	for _, c := range channels {
-		due, job := c.turn()
+		due, job := c.turn(now)
 		next = min(next, due)
 		if job == nil {
 			continue
 		}
-		h.short.Store(true) // before a worker is asked for, so that one that is done meanwhile rings
-		if err := workers.Go(job.work, func(error) { h.freed() }); err != nil {
-			c.noWorker(job)
-			if !errors.Is(err, pool.ErrShareUsedUp) {
-				h.log.Error("event handling has no worker", "channel", c.name, "cause", err.Error())
-			}
+		err := pool.ErrShareUsedUp
+		if !short {
+			err = workers.Go(job.work, func(error) { h.freed() })
+		}
+		if err == nil {
+			continue
+		}
+		c.noWorker(job)
+		if short = true; !errors.Is(err, pool.ErrShareUsedUp) {
+			h.log.Error("event handling has no worker", "channel", c.name, "cause", err.Error())
 		}
 	}
+	h.short.Store(short)
 	return next
 }
 

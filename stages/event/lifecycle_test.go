@@ -299,6 +299,22 @@ func TestWhatFailsIsCounted(t *testing.T) {
 	})
 }
 
+// Who answers twice is heard once.
+func TestTheFirstAnswerCounts(t *testing.T) {
+	at(t, event.Config{Interval: 4 * time.Second, Waiting: 1}, func(d *desk) {
+		d.keep()
+		d.trigger(event.Motion)
+		d.trigger(event.Person)
+		d.held[0](nil)
+		d.held[0](errors.New("after all not"))
+		s := d.ch.Status()
+		require.Equal(t, []uint64{1, 0}, []uint64{uint64(s.Messages), s.Counters.Lost})
+		d.pass(time.Minute)
+		require.ErrorIs(t, d.ch.Trigger(1, d.now()), event.ErrFull, "the other one still waits")
+		d.release(nil)
+	})
+}
+
 type panics struct{}
 
 func (panics) Record(event.Window, func(error))                   { panic("record") }

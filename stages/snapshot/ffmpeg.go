@@ -39,11 +39,20 @@ func NewFFmpeg(program string, atOnce int, timeout time.Duration) *FFmpeg {
 	return &FFmpeg{program: program, timeout: timeout, slots: make(chan struct{}, atOnce)}
 }
 
+// Find returns the program's path, or hal.ErrNoDevice.
+func (d *FFmpeg) Find() (string, error) {
+	path, err := exec.LookPath(d.program)
+	if err != nil {
+		return "", fmt.Errorf("%w: ffmpeg: install Debian's ffmpeg", hal.ErrNoDevice)
+	}
+	return path, nil
+}
+
 // DecodeKey implements Decoder.
 func (d *FFmpeg) DecodeKey(ctx context.Context, key hal.Frame, arena *pool.Arena) (hal.Frame, error) {
-	program, err := exec.LookPath(d.program)
+	program, err := d.Find()
 	if err != nil {
-		return hal.Frame{}, fmt.Errorf("%w: ffmpeg: install Debian's ffmpeg", hal.ErrNoDevice)
+		return hal.Frame{}, err
 	}
 	in, err := movie(key)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 const (
 	DiskBranch = "disk"
 	LiveBranch = "live"
-	// EventBranch records events alone; MotionBranch looks for motion in JPEGs.
+	// EventBranch records events alone; MotionBranch looks for motion in JPEGs and key frames.
 	EventBranch  = "event"
 	MotionBranch = "motion"
 )

@@ -36,6 +36,7 @@ type events struct {
 	stop     context.CancelFunc
 
 	camera *eventCamera // nil: nothing of any event goes to the store
+	keys   *motion.Keys // decodes for the channels in which motion is looked for
 
 	channels map[string]*eventChannel // never changed once the appliance runs
 }
@@ -64,7 +65,7 @@ const eventWorkers = 4
 
 // newEvents returns event handling for the channels that are to have it.
 func newEvents(cfg config.Config, recorders *recorders, clock *hal.Clock, log *slog.Logger) *events {
-	e := &events{clock: clock, log: log, handling: event.NewHandling(event.HandlingConfig{Clock: clock, Log: log}), channels: map[string]*eventChannel{}}
+	e := &events{clock: clock, log: log, keys: newMotionKeys(), handling: event.NewHandling(event.HandlingConfig{Clock: clock, Log: log}), channels: map[string]*eventChannel{}}
 	for _, ch := range cfg.Channels {
 		if !ch.Events.Enabled {
 			continue
@@ -72,7 +73,7 @@ func newEvents(cfg config.Config, recorders *recorders, clock *hal.Clock, log *s
 		folder := ch.Folder(cfg.Data)
 		c := &eventChannel{Channel: event.NewChannel(e.handling, ch.Name), events: e, cfg: ch.Events, keep: ch.Record.KeepEvents, journal: &eventJournal{path: filepath.Join(folder, "events.jsonl")}, told: map[uint64]int64{}}
 		if m := ch.Events.Motion; m.Enabled {
-			c.watch = motion.NewWatch(motion.Config{Sensitivity: m.Sensitivity, Area: m.Area, Rate: m.Rate, Hold: m.Hold}, c.moved)
+			c.watch = motion.NewWatch(motion.Config{Sensitivity: m.Sensitivity, Area: m.Area, Rate: m.Rate, Hold: m.Hold}, e.keys, c.moved)
 		}
 		if ch.Events.Record && !ch.Record.Enabled {
 			c.clip = clip.To(recorders.make(folder, ch.Record, record.NoEvent), clip.Config{Pre: ch.Events.Pre, Bytes: int(ch.Events.Ring)})

@@ -30,7 +30,9 @@ func TestMotionAndTheAPIMakeEvents(t *testing.T) {
 	yard := config.DefaultChannel("yard", config.FromURL("synth://"))
 	lane := config.DefaultChannel("lane", config.FromURL("synth://"))
 	lane.Events.Enabled = false
-	cfg := configuration(t, gate, yard, lane)
+	hall := config.DefaultChannel("hall", config.FromURL("synth://?size=320x240&gop=8&still=until:75")) // H.264: what is seen are its key frames
+	hall.Record.Enabled, hall.Events.Motion.Enabled = false, true
+	cfg := configuration(t, gate, yard, lane, hall)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var moved time.Time
@@ -52,6 +54,11 @@ func TestMotionAndTheAPIMakeEvents(t *testing.T) {
 			}
 			return false
 		}, time.Minute, 50*time.Millisecond)
+		require.Eventually(t, func() bool {
+			lines := eventsOf(t, s.API, "hall").Recent
+			return len(lines) > 0 && lines[0].Source == "motion"
+		}, time.Minute, 50*time.Millisecond)
+		require.Contains(t, get(t, s.API+"/v1/channels/hall"), `"sees": "h264"`)
 	}))
 	files, err := filepath.Glob(filepath.Join(cfg.Data, "gate", "*.mp4"))
 	require.NoError(t, err)

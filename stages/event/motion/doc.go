@@ -3,7 +3,8 @@
 // second of every channel, and no more than that: it knows nothing of what moves. A change of the
 // light of the whole scene is taken back; a small change of much of it is not motion.
 //
-// It looks at raw pictures (as a stage of the trunk, which passes them on) and at JPEGs (as a
-// branch). H.264, H.265 and AV1 are not decoded here: such a channel has no motion, and its stage
-// says so once.
+// It looks at raw pictures (as a stage of the trunk, which passes them on), and as a branch at JPEGs
+// and at the key frames of H.264, H.265 and AV1, as far as there is a decoder for them: such a
+// channel is seen once a group of pictures. Where there is none the channel has no motion, and its
+// stage says so once.
 package motion

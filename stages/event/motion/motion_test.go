@@ -8,13 +8,13 @@ import (
 	"image/jpeg"
 	"math"
 	"math/rand/v2"
-	"net/url"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/file"
 	"github.com/millrace-video/millrace/hal/synth"
 	"github.com/millrace-video/millrace/pipeline"
 	"github.com/millrace-video/millrace/pool"
@@ -30,6 +30,7 @@ var (
 // seen is what a watch said of a synthetic camera.
 type seen struct {
 	told   []int // by the number of the picture
+	at     []time.Duration
 	stats  motion.Stats
 	passed int
 }
@@ -37,20 +38,31 @@ type seen struct {
 // watch has a stage look at a synthetic camera, each picture as encode makes it.
 func watch(t testing.TB, query string, cfg motion.Config, encode func(hal.Source, hal.Frame) hal.Frame) *seen {
 	t.Helper()
-	u, err := url.Parse("synth://?pace=fast&audio=none&codec=raw&" + query)
+	return look(t, camera(t, "synth://?pace=fast&audio=none&codec=raw&"+query), cfg, nil, encode)
+}
+
+func camera(t testing.TB, address string) hal.Source {
+	t.Helper()
+	src, err := hal.NewRegistry(synth.Driver{}, file.Driver{}).Open(t.Context(), address, hal.Options{})
 	require.NoError(t, err)
-	src, err := (synth.Driver{}).Open(context.Background(), u, hal.Options{})
-	require.NoError(t, err)
+	return src
+}
+
+// look has a stage look at a source: raw pictures in the trunk, others in a branch.
+func look(t testing.TB, src hal.Source, cfg motion.Config, keys *motion.Keys, encode func(hal.Source, hal.Frame) hal.Frame) *seen {
+	t.Helper()
 	s := &seen{}
 	number := 0
-	w := motion.NewWatch(cfg, func(int64) { s.told = append(s.told, number) })
+	w := motion.NewWatch(cfg, keys, func(mono int64) {
+		s.told, s.at = append(s.told, number), append(s.at, time.Duration(mono-1e12))
+	})
 	stage := w.Trunk()
-	if encode != nil {
+	if encode != nil || keys != nil {
 		stage = w.Branch()
 	}
-	require.NoError(t, stage.Open(context.Background(), pipeline.Env{Out: func(f hal.Frame) error { s.passed++; f.Release(); return nil }}))
+	require.NoError(t, stage.Open(t.Context(), pipeline.Env{Out: func(f hal.Frame) error { s.passed++; f.Release(); return nil }}))
 	for ; ; number++ {
-		f, err := src.Read(context.Background())
+		f, err := src.Read(t.Context())
 		if err != nil {
 			break
 		}
@@ -58,9 +70,10 @@ func watch(t testing.TB, query string, cfg motion.Config, encode func(hal.Source
 		if encode != nil {
 			f = encode(src, f)
 		}
-		require.NoError(t, stage.Work(context.Background(), f))
+		require.NoError(t, stage.Work(t.Context(), f))
 	}
 	require.NoError(t, stage.Close())
+	require.NoError(t, src.Close())
 	s.stats, _ = stage.Stats().(motion.Stats)
 	return s
 }
@@ -120,8 +133,16 @@ func flat(level byte) motion.Luma {
 	return motion.Luma{Pixels: bytes.Repeat([]byte{level}, 640*360), Width: 640, Height: 360, Stride: 640, Step: 1}
 }
 
-// Noise, and light that changes slowly or at once, are no motion.
+// Noise, and light that changes slowly or at once, are no motion: five pictures a second, or one
+// in two seconds, of which each counts by itself.
 func TestWhatIsNoMotion(t *testing.T) {
+	for _, apart := range []int64{2e8, 2e9} {
+		noMotion(t, apart)
+	}
+}
+
+func noMotion(t *testing.T, apart int64) {
+	t.Helper()
 	r := rand.New(rand.NewPCG(1, 2))
 	for name, level := range map[string]func(n int) float64{
 		"noise": func(int) float64 { return 100 },
@@ -139,28 +160,52 @@ func TestWhatIsNoMotion(t *testing.T) {
 			for i := range l.Pixels {
 				l.Pixels[i] = byte(level(n) + r.NormFloat64()*3)
 			}
-			require.False(t, d.Look(l, int64(n)*2e8).Moving, "%s, picture %d", name, n)
+			require.False(t, d.Look(l, int64(n)*apart).Moving, "%s, picture %d, %d ns apart", name, n, apart)
 		}
 	}
 }
 
-// Motion ends when nothing has moved for the holding time; what stays becomes background.
-func TestMotionEnds(t *testing.T) {
-	d := motion.New(motion.Config{Hold: time.Second})
-	moving := 0
-	for n := range 600 {
-		l := flat(100)
-		if n >= 20 {
-			for i := range 60 * 640 {
-				l.Pixels[i] = 200
+// The sun that comes out over a third of the scene is no motion, however far the pictures are apart.
+func TestTheSunIsNoMotion(t *testing.T) {
+	for _, apart := range []float64{0.2, 2} {
+		d := motion.New(motion.Config{Sensitivity: 80})
+		for n := range 300 {
+			l, now := flat(60), float64(n)*apart
+			for i := range l.Pixels {
+				if i%640 < 200 {
+					l.Pixels[i] = byte(min(240, 60+0.8*now))
+				}
 			}
-		}
-		if d.Look(l, int64(n)*2e8).Moving {
-			moving = n
+			require.False(t, d.Look(l, int64(now*1e9)).Moving, "after %g s, a look each %g s", now, apart)
 		}
 	}
-	require.Greater(t, moving, 21)
-	require.Less(t, moving, 500)
+}
+
+// Motion ends when nothing has moved for the holding time; what stays becomes background, at five
+// looks a second within a minute, and within two where pictures come every two seconds.
+func TestMotionEnds(t *testing.T) {
+	for apart, most := range map[time.Duration]time.Duration{200 * time.Millisecond: time.Minute, 2 * time.Second: 2 * time.Minute} {
+		d := motion.New(motion.Config{Hold: time.Second})
+		var began, moving time.Duration
+		for n := range 600 {
+			l, now := flat(100), time.Duration(n)*apart
+			if n >= 20 {
+				for i := range 60 * 640 {
+					l.Pixels[i] = 200
+				}
+			}
+			v := d.Look(l, int64(now))
+			if v.Began {
+				began = now
+			}
+			if v.Moving {
+				moving = now
+			}
+		}
+		require.NotZero(t, began)
+		require.Greater(t, moving, began+time.Second)
+		require.Less(t, moving, began+most, "%s apart", apart)
+	}
 }
 
 // JPEGs are decoded; where raw pictures are seen already they are left alone.
@@ -221,7 +266,7 @@ func FuzzJPEG(f *testing.F) {
 			t.Skip("large, and slow to decode")
 		}
 		arena := pool.NewArena(pool.ArenaConfig{})
-		stage := motion.NewWatch(motion.Config{}, func(int64) {}).Branch()
+		stage := motion.NewWatch(motion.Config{}, nil, func(int64) {}).Branch()
 		require.NoError(t, stage.Open(t.Context(), pipeline.Env{}))
 		buf, err := arena.Get(len(file))
 		require.NoError(t, err)
@@ -246,7 +291,7 @@ func BenchmarkLook(b *testing.B) {
 			file := synthJPEG(b, size[0], size[1])
 			arena := pool.NewArena(pool.ArenaConfig{})
 			stream := &hal.Stream{Tracks: []hal.Track{{Codec: hal.MJPEG, Width: size[0], Height: size[1]}}}
-			stage := motion.NewWatch(motion.Config{}, func(int64) {}).Branch()
+			stage := motion.NewWatch(motion.Config{}, nil, func(int64) {}).Branch()
 			require.NoError(b, stage.Open(context.Background(), pipeline.Env{}))
 			mono := int64(0)
 			b.ReportAllocs()
