@@ -287,6 +287,28 @@ func add(t *testing.T, r *rig, def *pipeline.Definition) *pipeline.Channel {
 	return ch
 }
 
+// P4: changes are told in the order in which they come, however long one telling takes.
+func TestChangesAreToldInTheirOrder(t *testing.T) {
+	told := make(chan pipeline.Event, 16)
+	eng := pipeline.NewEngine(pipeline.Config{OnEvent: func(e pipeline.Event) {
+		if e.To == pipeline.Waiting {
+			<-time.After(200 * time.Millisecond) // long enough for the next one to come
+		}
+		told <- e
+	}})
+	ch, err := eng.Add(pipeline.Define("gate", from(&camera{script: "Iab"})).Branch("disk", pipeline.Limit{}, &sink{name: "disk"}))
+	require.NoError(t, err)
+	require.NoError(t, ch.Start())
+	var states []string
+	for seq := uint64(1); len(states) == 0 || states[len(states)-1] != "running"; seq++ {
+		e := <-told
+		require.Equal(t, seq, e.Seq)
+		states = append(states, e.To.String())
+	}
+	require.Equal(t, []string{"parked", "waiting", "running"}, states)
+	require.NoError(t, eng.Exit(t.Context()))
+}
+
 // P1, P4: Init parks, Start lets flow, Exit drains in order.
 func TestAChannelFromInitToExit(t *testing.T) {
 	bubble(t, pipeline.Config{}, func(t *testing.T, r *rig) {

@@ -24,7 +24,7 @@ type Config struct {
 	InitTimeout time.Duration // for opening one stage; default 10 s
 	ExitTimeout time.Duration // for an Exit whose context has no deadline; default 10 s
 	AxeTimeout  time.Duration // for leaving once cancelled; default 1 s
-	OnEvent     func(Event)   // told every change of a channel's state; must not block, may not command the channel
+	OnEvent     func(Event)   // told every change of a channel's state, in their order; must not block, may not command the channel
 }
 
 func (c Config) withDefaults() Config {

@@ -13,6 +13,7 @@ type machine struct {
 	clock   *hal.Clock
 	log     *slog.Logger
 	tell    func(Event) // may be nil
+	turn    sync.Mutex  // of who changes and tells, so that changes are told in their order
 
 	mu    sync.Mutex
 	phase phase
@@ -58,6 +59,8 @@ func (m *machine) branchDown(by int, cause string) {
 // change is the one setter: it applies what happened, and where the state is another one it
 // logs and tells it.
 func (m *machine) change(cause string, apply func() bool) bool {
+	m.turn.Lock()
+	defer m.turn.Unlock()
 	m.mu.Lock()
 	from := m.phase.state(m.up, m.down)
 	ok := apply()

@@ -28,6 +28,11 @@ func run(t *testing.T, text string, see func(s app.Summary, cfg config.Config)) 
 	var log strings.Builder
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	defer func() {
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	}()
 	a := app.New(cfg, app.Drivers(), slog.New(slog.NewTextHandler(scrubbing{&log, cfg}, nil)))
 	require.NoError(t, a.Run(ctx, func(s app.Summary) {
 		defer cancel()
