@@ -94,7 +94,7 @@ func (b *Encode) beside(ctx context.Context, r *Report, stills *stills) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	return b.turns(ctx, r, microStreamer, func(n int) (turn, error) { return p.once(ctx, n, 3*part(r)) })
+	return b.turns(ctx, r, microStreamer, func(n int) (turn, error) { return p.once(ctx, n, 5*part(r)) })
 }
 
 // backend measures one encoder with each number of workers in turn.
@@ -108,7 +108,7 @@ func (b *Encode) backend(ctx context.Context, r *Report, name string, stills *st
 		return err
 	}
 	b.used[name] = want.detail
-	return b.turns(ctx, r, name, func(n int) (turn, error) { return b.once(ctx, name, n, stills, &checker{want: want.seen}, 3*part(r)) })
+	return b.turns(ctx, r, name, func(n int) (turn, error) { return b.once(ctx, name, n, stills, &checker{want: want.seen}, 5*part(r)) })
 }
 
 // turns gives each number of workers its turns and adds what came of them.
@@ -169,9 +169,9 @@ func (b *Encode) once(ctx context.Context, backend string, workers int, stills *
 		defer cancel()
 		err = errors.Join(err, eng.Exit(leave))
 	}()
-	check.clock, check.done = hal.NewClock(), make(chan struct{})
+	check.clock, check.done, check.skip = hal.NewClock(), make(chan struct{}), 2*workers-1
 	stage := encode.To(hal.NewRegistry(soft.Driver{}), hal.MJPEG, encode.Config{Quality: b.Quality, Parallel: workers, Prefer: []string{backend}})
-	origin := pipeline.Origin{Candidates: []pipeline.Candidate{&stillCandidate{stills: stills, span: span}}}
+	origin := pipeline.Origin{Candidates: []pipeline.Candidate{&stillCandidate{stills: stills, least: check.skip + stillCount, span: span}}}
 	ch, err := eng.Add(pipeline.Define("encode", origin, stage).Branch("check", pipeline.Limit{}, check)) //nolint:contextcheck // a channel lives until its Exit
 	if err == nil {
 		err = ch.Start() //nolint:contextcheck // as above

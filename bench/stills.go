@@ -67,6 +67,7 @@ func (s *stills) release() {
 // stillCandidate is a source of the pictures, over and over for a while, as fast as they are taken.
 type stillCandidate struct {
 	stills *stills
+	least  int // pictures, however long they take
 	span   time.Duration
 }
 
@@ -77,13 +78,14 @@ func (*stillCandidate) Check() error { return nil }
 
 // Open implements pipeline.Candidate.
 func (c *stillCandidate) Open(context.Context, hal.Options) (hal.Source, error) {
-	return &stillSource{stills: c.stills, span: c.span, clock: hal.NewClock()}, nil
+	return &stillSource{stills: c.stills, least: c.least, span: c.span, clock: hal.NewClock()}, nil
 }
 
 // stillSource implements hal.Source. It can be held back.
 type stillSource struct {
 	*stills
 
+	least int
 	span  time.Duration
 	clock *hal.Clock
 	began int64
@@ -105,7 +107,7 @@ func (s *stillSource) Read(ctx context.Context) (hal.Frame, error) {
 	if s.n == 0 {
 		s.began = now
 	}
-	if s.n >= stillCount && now-s.began >= int64(s.span) {
+	if s.n >= s.least && now-s.began >= int64(s.span) {
 		return hal.Frame{}, io.EOF
 	}
 	at := time.Duration(s.n) * stillEvery
@@ -122,6 +124,7 @@ type checker struct {
 	turn
 
 	want     map[int]uint32 // a picture's sum, by its number; nil: it is learnt
+	skip     int            // frames that come before the count begins: the encoder is opened, and each worker gets into step
 	clock    *hal.Clock
 	first    int64
 	cpuFirst time.Duration
@@ -142,9 +145,11 @@ func (*checker) Open(context.Context, pipeline.Env) error { return nil }
 func (c *checker) Work(_ context.Context, f hal.Frame) error {
 	defer f.Release()
 	now := c.clock.Mono()
-	if c.n == 0 {
-		c.first, c.seen, c.cpuFirst = now, map[int]uint32{}, cpuTime()
-	} else { // the first is where the count begins
+	switch {
+	case c.n < c.skip:
+	case c.n == c.skip: // where the count begins
+		c.first, c.cpuFirst = now, cpuTime()
+	default:
 		c.frames++
 		c.bytes += f.Buf.Len()
 		c.took, c.cpu = time.Duration(now-c.first), cpuTime()-c.cpuFirst
@@ -153,6 +158,9 @@ func (c *checker) Work(_ context.Context, f hal.Frame) error {
 	sum := crc32.ChecksumIEEE(f.Buf.Bytes())
 	if want, ok := c.want[still]; ok && want != sum || f.Stamp.PTS != time.Duration(c.n)*stillEvery {
 		c.wrong++
+	}
+	if c.seen == nil {
+		c.seen = map[int]uint32{}
 	}
 	c.seen[still] = sum
 	c.n++
