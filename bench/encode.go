@@ -94,7 +94,7 @@ func (b *Encode) beside(ctx context.Context, r *Report, stills *stills) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	return b.turns(ctx, r, microStreamer, func(n int) (turn, error) { return p.once(ctx, n, 5*part(r)) })
+	return b.turns(ctx, r, microStreamer, func(n int) (turn, error) { return p.once(ctx, n, encodeTurn(r)) })
 }
 
 // backend measures one encoder with each number of workers in turn.
@@ -108,7 +108,15 @@ func (b *Encode) backend(ctx context.Context, r *Report, name string, stills *st
 		return err
 	}
 	b.used[name] = want.detail
-	return b.turns(ctx, r, name, func(n int) (turn, error) { return b.once(ctx, name, n, stills, &checker{want: want.seen}, 5*part(r)) })
+	return b.turns(ctx, r, name, func(n int) (turn, error) { return b.once(ctx, name, n, stills, &checker{want: want.seen}, encodeTurn(r)) })
+}
+
+// encodeTurn is how long a number of workers has its turn: dozens of frames of the slowest.
+func encodeTurn(r *Report) time.Duration {
+	if r.Short() {
+		return 500 * time.Millisecond
+	}
+	return time.Second
 }
 
 // turns gives each number of workers its turns and adds what came of them.
