@@ -108,7 +108,9 @@ func (b *Encode) backend(ctx context.Context, r *Report, name string, stills *st
 		return err
 	}
 	b.used[name] = want.detail
-	return b.turns(ctx, r, name, func(n int) (turn, error) { return b.once(ctx, name, n, stills, &checker{want: want.seen}, encodeTurn(r)) })
+	return b.turns(ctx, r, name, func(n int) (turn, error) {
+		return b.once(ctx, name, n, stills, &checker{want: want.seen}, encodeTurn(r))
+	})
 }
 
 // encodeTurn is how long a number of workers has its turn: dozens of frames of the slowest.
