@@ -119,7 +119,7 @@ func newRig(ctx context.Context, threads *pool.Pool, delay time.Duration, refuse
 		return nil, errors.Join(err, r.close(ctx))
 	}
 	r.store, err = s3.Open(s3.Config{
-		Endpoint: r.end.URL, Bucket: "bench", Style: s3.Path, Credentials: s3.Credentials{AccessKey: "bench", SecretKey: "bench"},
+		Endpoint: r.end.URL, Bucket: "bench", Style: s3.Path, Idle: max(64, cfg.Parallel), Credentials: s3.Credentials{AccessKey: "bench", SecretKey: "bench"},
 	})
 	if err == nil {
 		r.Uploader, err = upload.NewUploader(r.store, threads, cfg) //nolint:contextcheck // it lives until its exit
