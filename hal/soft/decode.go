@@ -26,23 +26,31 @@ func (d Driver) DecodeKey(ctx context.Context, key hal.Frame, arena *pool.Arena)
 		return hal.Frame{}, fmt.Errorf("%w: key frames of %s are not decoded here", hal.ErrUnsupported, t.Codec)
 	}
 	named := *t
-	if err := described(&named, t.SPS); err != nil {
+	if err := describedBy(&named, unit); err != nil {
 		return hal.Frame{}, err
-	}
-	for walk := nal.Prefixed(unit); ; { // a set that stands in the frame holds, not the track's
-		u, ok := walk.Next()
-		if !ok {
-			break
-		}
-		if nal.KindOf(hal.H264, u[0]) == nal.SPS {
-			if err := described(&named, u); err != nil {
-				return hal.Frame{}, err
-			}
-		}
 	}
 	f, err := d.decodeKeyH264(&named, unit, arena)
 	f.Stamp = key.Stamp
 	return f, err
+}
+
+// describedBy lets t follow its own parameter sets, and those that stand in an access unit, for they
+// hold and not the track's.
+func describedBy(t *hal.Track, unit []byte) error {
+	if err := described(t, t.SPS); err != nil {
+		return err
+	}
+	for walk := nal.Prefixed(unit); ; {
+		u, ok := walk.Next()
+		if !ok {
+			return nil
+		}
+		if nal.KindOf(hal.H264, u[0]) == nal.SPS {
+			if err := described(t, u); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // described lets t follow a sequence parameter set, if there is one. What would take the library

@@ -16,3 +16,7 @@ func (Driver) native() ([]offer, error) { return nil, nil }
 func (Driver) decodeKeyH264(*hal.Track, []byte, *pool.Arena) (hal.Frame, error) {
 	return hal.Frame{}, fmt.Errorf("%w: no library can be loaded on this system", hal.ErrNoDevice)
 }
+
+func (Driver) openH264(hal.DecoderConfig) (hal.Decoder, error) {
+	return nil, fmt.Errorf("%w: no library can be loaded on this system", hal.ErrNoDevice)
+}

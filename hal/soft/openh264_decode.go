@@ -57,51 +57,99 @@ func (p *decodedPicture) picture() (ready bool, width, height int, stride [2]int
 	return word(0) == 1, word(at), word(at + 4), [2]int{word(at + 12), word(at + 16)}
 }
 
+// stampsAt is where the two time stamps are: what goes in with a unit, and what comes out with its
+// picture.
+func stampsAt() (in, out uintptr) {
+	if runtime.GOARCH == "386" {
+		return 4, 12
+	}
+	return 8, 16
+}
+
+func (p *decodedPicture) half(offset uintptr) *uint32 {
+	return (*uint32)(unsafe.Add(unsafe.Pointer(&p.words[0]), offset))
+}
+
+func (p *decodedPicture) setNumber(n uint64) {
+	in, _ := stampsAt()
+	*p.half(in), *p.half(in + 4) = uint32(n), uint32(n>>32) //nolint:gosec // both halves, on purpose
+}
+
+func (p *decodedPicture) number() uint64 {
+	_, out := stampsAt()
+	return uint64(*p.half(out)) | uint64(*p.half(out + 4))<<32
+}
+
 // h264Decoder is one ISVCDecoder.
 type h264Decoder struct {
-	this   **[9]uintptr // the object begins with the pointer to its methods
-	args   [5]uintptr
-	planes [3]*byte
-	info   decodedPicture
+	this    **[9]uintptr // the object begins with the pointer to its methods
+	destroy uintptr
+	args    [5]uintptr
+	planes  [3]*byte
+	info    decodedPicture
 }
 
 // decodeKeyH264 decodes a key frame by a decoder of its own, so that what one camera sends is
 // nothing to the next.
 func (d Driver) decodeKeyH264(t *hal.Track, unit []byte, arena *pool.Arena) (hal.Frame, error) {
-	handle, name, err := load(d.openH264Names())
-	if err != nil {
-		return hal.Frame{}, fmt.Errorf("%w: openh264: %s", hal.ErrNoDevice, advice(nameOpenH264))
-	}
-	fn, err := symbols(name, handle, "WelsCreateDecoder", "WelsDestroyDecoder")
+	c, err := d.newH264Decoder()
 	if err != nil {
 		return hal.Frame{}, err
 	}
-	c := &h264Decoder{}
-	if r, _, _ := purego.SyscallN(fn[0], uintptr(unsafe.Pointer(&c.this))); r != 0 || c.this == nil {
-		return hal.Frame{}, fmt.Errorf("openh264 makes no decoder: %d", int32(r))
-	}
-	defer purego.SyscallN(fn[1], uintptr(unsafe.Pointer(c.this)))
-	level := new(int32) // 0: quiet
-	c.call(decodeSetOption, decodeTraceLevel, uintptr(unsafe.Pointer(level)), 0, 0)
-	params := &decodeParams{layer: 255, size: 8, kind: bitstreamAVC}
-	if r := c.call(decodeInitialize, uintptr(unsafe.Pointer(params)), 0, 0, 0); r != 0 {
-		return hal.Frame{}, fmt.Errorf("openh264's decoder does not start: %d", r)
-	}
-	defer c.call(decodeUninitialize, 0, 0, 0, 0)
+	defer c.close()
 	if err := c.decode(annexB(t, unit)); err != nil {
 		return hal.Frame{}, err
 	}
 	return c.collect(t, arena)
 }
 
+// newH264Decoder makes and sets up the library's decoder.
+func (d Driver) newH264Decoder() (*h264Decoder, error) {
+	handle, name, err := load(d.openH264Names())
+	if err != nil {
+		return nil, fmt.Errorf("%w: openh264: %s", hal.ErrNoDevice, advice(nameOpenH264))
+	}
+	fn, err := symbols(name, handle, "WelsCreateDecoder", "WelsDestroyDecoder")
+	if err != nil {
+		return nil, err
+	}
+	c := &h264Decoder{destroy: fn[1]}
+	if r, _, _ := purego.SyscallN(fn[0], uintptr(unsafe.Pointer(&c.this))); r != 0 || c.this == nil {
+		return nil, fmt.Errorf("openh264 makes no decoder: %d", int32(r))
+	}
+	level := new(int32) // 0: quiet
+	c.call(decodeSetOption, decodeTraceLevel, uintptr(unsafe.Pointer(level)), 0, 0)
+	params := &decodeParams{layer: 255, size: 8, kind: bitstreamAVC}
+	if r := c.call(decodeInitialize, uintptr(unsafe.Pointer(params)), 0, 0, 0); r != 0 {
+		purego.SyscallN(c.destroy, uintptr(unsafe.Pointer(c.this)))
+		return nil, fmt.Errorf("openh264's decoder does not start: %d", r)
+	}
+	return c, nil
+}
+
+func (c *h264Decoder) close() {
+	if c.this == nil {
+		return
+	}
+	c.call(decodeUninitialize, 0, 0, 0, 0)
+	purego.SyscallN(c.destroy, uintptr(unsafe.Pointer(c.this)))
+	c.this = nil
+}
+
 // annexB is a key frame as openh264 wants it: start codes, the parameter sets first.
 func annexB(t *hal.Track, unit []byte) []byte {
-	size := len(unit) + len(t.SPS) + len(t.PPS) + 2*nal.PrefixLen
-	out := make([]byte, 0, size)
+	return appendAnnexB(make([]byte, 0, len(unit)+len(t.SPS)+len(t.PPS)+2*nal.PrefixLen), t, unit)
+}
+
+// appendAnnexB appends an access unit with start codes, the track's parameter sets first where
+// there is a track.
+func appendAnnexB(out []byte, t *hal.Track, unit []byte) []byte {
 	add := func(u []byte) { out = append(append(out, 0, 0, 0, 1), u...) }
-	for _, set := range [][]byte{t.SPS, t.PPS} {
-		if len(set) > 0 {
-			add(set)
+	if t != nil {
+		for _, set := range [][]byte{t.SPS, t.PPS} {
+			if len(set) > 0 {
+				add(set)
+			}
 		}
 	}
 	for walk := nal.Prefixed(unit); ; {

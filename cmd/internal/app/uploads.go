@@ -15,6 +15,7 @@ import (
 	"github.com/millrace-video/millrace/cmd/internal/api"
 	"github.com/millrace-video/millrace/cmd/internal/config"
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/soft"
 	"github.com/millrace-video/millrace/pipeline"
 	"github.com/millrace-video/millrace/pool"
 	"github.com/millrace-video/millrace/stages/upload"
@@ -126,7 +127,7 @@ func (u *uploads) branch(def *pipeline.Definition, reg *hal.Registry, ch config.
 	case !filepath.IsAbs(file):
 		file = filepath.Join(data, file)
 	}
-	stage := upload.NewFrames(u.up, reg, upload.FramesConfig{Every: f.Every, PerSecond: f.PerSecond, Group: f.Group, Quality: f.Quality, Log: file})
+	stage := upload.NewFrames(u.up, reg, upload.FramesConfig{Every: f.Every, PerSecond: f.PerSecond, Group: f.Group, Quality: f.Quality, Log: file, Decoders: soft.Driver{}})
 	u.mu.Lock()
 	u.frames[ch.Name] = stage
 	u.mu.Unlock()
