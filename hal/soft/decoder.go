@@ -52,7 +52,7 @@ func (e *either) Decode(ctx context.Context, f hal.Frame, each func(hal.Frame) e
 		return errors.Join(err, missing)
 	}
 	e.cfg.Log.Info("a stream is decoded by ffmpeg", "cause", err.Error())
-	closed := e.Decoder.Close()
+	closed := e.Close()
 	e.Decoder, e.next = other, nil
 	return errors.Join(closed, other.Decode(ctx, f, each))
 }

@@ -11,16 +11,16 @@ import (
 
 // element appends an element of the identifier, whose length takes eight bytes.
 func element(out []byte, id uint32, body ...byte) []byte {
-	return append(elementHead(out, id, len(body)), body...)
+	return append(elementHead(out, id, uint64(len(body))), body...)
 }
 
-func elementHead(out []byte, id uint32, length int) []byte {
+func elementHead(out []byte, id uint32, length uint64) []byte {
 	for shift := 24; shift >= 0; shift -= 8 {
 		if rest := id >> shift; rest > 0 {
 			out = append(out, byte(rest)) //nolint:gosec // its lowest byte
 		}
 	}
-	return binary.BigEndian.AppendUint64(out, 1<<56|uint64(length)) //nolint:gosec // a length
+	return binary.BigEndian.AppendUint64(out, 1<<56|length)
 }
 
 func number(out []byte, id uint32, v uint64) []byte {
@@ -58,7 +58,7 @@ const clusterHead = 4 + 8 + 1 + 8 + 8 + 1 + 8 + 4
 
 // matroskaUnit puts a cluster's head into out, whose first clusterHead bytes are kept free before the unit.
 func matroskaUnit(out []byte, ms uint64, key bool) {
-	unit := len(out) - clusterHead
+	unit := uint64(len(out) - clusterHead) //nolint:gosec // the head is there
 	head := elementHead(out[:0], 0x1F43B675, clusterHead-12+unit)
 	head = number(head, 0xE7, ms)
 	head = elementHead(head, 0xA3, 4+unit)

@@ -15,7 +15,6 @@ import (
 	"github.com/millrace-video/millrace/cmd/internal/api"
 	"github.com/millrace-video/millrace/cmd/internal/config"
 	"github.com/millrace-video/millrace/hal"
-	"github.com/millrace-video/millrace/hal/soft"
 	"github.com/millrace-video/millrace/pipeline"
 	"github.com/millrace-video/millrace/pool"
 	"github.com/millrace-video/millrace/stages/upload"
@@ -127,7 +126,7 @@ func (u *uploads) branch(def *pipeline.Definition, reg *hal.Registry, ch config.
 	case !filepath.IsAbs(file):
 		file = filepath.Join(data, file)
 	}
-	stage := upload.NewFrames(u.up, reg, upload.FramesConfig{Every: f.Every, PerSecond: f.PerSecond, Group: f.Group, Quality: f.Quality, Log: file, Decoders: soft.Driver{}})
+	stage := upload.NewFrames(u.up, reg, upload.FramesConfig{Every: f.Every, PerSecond: f.PerSecond, Group: f.Group, Quality: f.Quality, Log: file, Decoders: Decoders()})
 	u.mu.Lock()
 	u.frames[ch.Name] = stage
 	u.mu.Unlock()
