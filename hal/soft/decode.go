@@ -18,20 +18,45 @@ const maxDecoded = 36_864 * 256
 // be decoded here is hal.ErrUnsupported, a library that is missing hal.ErrNoDevice; every other
 // error is the key frame's own. It is safe for concurrent use; ctx is asked before the work.
 func (d Driver) DecodeKey(ctx context.Context, key hal.Frame, arena *pool.Arena) (hal.Frame, error) {
-	if err := ctx.Err(); err != nil {
+	t, err := keyTrack(ctx, key)
+	if err != nil {
 		return hal.Frame{}, err
 	}
-	t, unit := key.Info(), key.Buf.Bytes()
-	if t.Codec != hal.H264 {
-		return hal.Frame{}, fmt.Errorf("%w: key frames of %s are not decoded here", hal.ErrUnsupported, t.Codec)
-	}
-	named := *t
-	if err := describedBy(&named, unit); err != nil {
+	room, err := roomFor(&t, arena)
+	if err != nil {
 		return hal.Frame{}, err
 	}
-	f, err := d.decodeKeyH264(&named, unit, arena)
+	c, err := d.newLone()
+	if err != nil {
+		room.Release()
+		return hal.Frame{}, err
+	}
+	defer c.close()
+	f, err := c.lone(&t, key.Buf.Bytes(), room, arena)
 	f.Stamp = key.Stamp
 	return f, err
+}
+
+// keyTrack is a key frame's track as its parameter sets describe it, if it is one for here.
+func keyTrack(ctx context.Context, key hal.Frame) (hal.Track, error) {
+	if err := ctx.Err(); err != nil {
+		return hal.Track{}, err
+	}
+	t := *key.Info()
+	if t.Codec != hal.H264 {
+		return t, fmt.Errorf("%w: key frames of %s are not decoded here", hal.ErrUnsupported, t.Codec)
+	}
+	return t, describedBy(&t, key.Buf.Bytes())
+}
+
+// roomFor returns memory for a picture as the track describes it, before the work is done: where there
+// is none it need not be done twice.
+func roomFor(t *hal.Track, arena *pool.Arena) (pool.Buffer, error) {
+	layout, err := hal.PackedLayout(hal.I420, t.Width&^1, t.Height&^1)
+	if err != nil {
+		layout.Size = 0 // nothing describes it yet
+	}
+	return arena.Get(layout.Size)
 }
 
 // describedBy lets t follow its own parameter sets, and those that stand in an access unit, for they

@@ -87,20 +87,25 @@ type h264Decoder struct {
 	args    [5]uintptr
 	planes  [3]*byte
 	info    decodedPicture
+	units   uint64 // that were decoded
 }
 
-// decodeKeyH264 decodes a key frame by a decoder of its own, so that what one camera sends is
-// nothing to the next.
-func (d Driver) decodeKeyH264(t *hal.Track, unit []byte, arena *pool.Arena) (hal.Frame, error) {
-	c, err := d.newH264Decoder()
+// newLone makes a decoder of lone key frames.
+func (d Driver) newLone() (loneDecoder, error) { return d.newH264Decoder() }
+
+// lone decodes a key frame. After an error the decoder is of no use for another one.
+func (c *h264Decoder) lone(t *hal.Track, unit []byte, room pool.Buffer, arena *pool.Arena) (hal.Frame, error) {
+	c.units++
+	c.info.setNumber(c.units)
+	err := c.decode(annexB(t, unit))
+	if err == nil && c.info.number() != c.units {
+		err = errors.New("openh264 gives the picture of another key frame")
+	}
 	if err != nil {
+		room.Release()
 		return hal.Frame{}, err
 	}
-	defer c.close()
-	if err := c.decode(annexB(t, unit)); err != nil {
-		return hal.Frame{}, err
-	}
-	return c.collect(t, arena)
+	return c.collect(t, room, arena)
 }
 
 // newH264Decoder makes and sets up the library's decoder.
@@ -185,21 +190,29 @@ func (c *h264Decoder) decode(stream []byte) error {
 	return nil
 }
 
-// collect copies the picture out of the library's memory.
-func (c *h264Decoder) collect(t *hal.Track, arena *pool.Arena) (hal.Frame, error) {
+// collect copies the picture out of the library's memory: into room, which it owns, where that is as
+// large, else into memory of the arena.
+func (c *h264Decoder) collect(t *hal.Track, room pool.Buffer, arena *pool.Arena) (hal.Frame, error) {
 	_, width, height, stride := c.info.picture()
 	width, height = width&^1, height&^1
 	layout, err := hal.PackedLayout(hal.I420, width, height)
+	if err == nil && (room.IsZero() || room.Len() != layout.Size) {
+		if !room.IsZero() {
+			room.Release()
+		}
+		if room, err = arena.Get(layout.Size); err != nil {
+			return hal.Frame{}, err
+		}
+	}
 	if err != nil || stride[0] < width || stride[1] < width/2 || c.planes[0] == nil || c.planes[1] == nil || c.planes[2] == nil {
+		if !room.IsZero() {
+			room.Release()
+		}
 		return hal.Frame{}, fmt.Errorf("openh264 gives a picture of %dx%d that cannot be used", width, height)
 	}
-	buf, err := arena.Get(layout.Size)
+	dst, err := pixel.Over(hal.I420, width, height, room.Bytes())
 	if err != nil {
-		return hal.Frame{}, err
-	}
-	dst, err := pixel.Over(hal.I420, width, height, buf.Bytes())
-	if err != nil {
-		buf.Release()
+		room.Release()
 		return hal.Frame{}, err
 	}
 	for i, from := range c.planes {
@@ -211,7 +224,7 @@ func (c *h264Decoder) collect(t *hal.Track, arena *pool.Arena) (hal.Frame, error
 			copy(dst.Plane[i][y*dst.Stride[i]:][:wide], unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(from), y*step)), wide))
 		}
 	}
-	return hal.Frame{Buf: buf, Key: true, Stream: &hal.Stream{Tracks: []hal.Track{{
+	return hal.Frame{Buf: room, Key: true, Stream: &hal.Stream{Tracks: []hal.Track{{
 		Codec: hal.Raw, TimeScale: t.TimeScale, Width: width, Height: height, Layout: layout, Colour: t.Colour,
 	}}}}, nil
 }

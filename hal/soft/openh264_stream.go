@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace-video/millrace/hal"
 	"github.com/millrace-video/millrace/hal/nal"
+	"github.com/millrace-video/millrace/pool"
 )
 
 // reordered is more than H.264 lets a picture wait for others (16), and than the library holds.
@@ -93,7 +94,7 @@ func (s *h264Stream) hand(each func(hal.Frame) error) error {
 	if ready, _, _, _ := s.info.picture(); !ready {
 		return nil
 	}
-	picture, err := s.collect(&s.track, s.cfg.Arena)
+	picture, err := s.collect(&s.track, pool.Buffer{}, s.cfg.Arena)
 	if err != nil {
 		return err
 	}
