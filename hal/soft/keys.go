@@ -56,33 +56,33 @@ func (k *Keys) DecodeKey(ctx context.Context, key hal.Frame, arena *pool.Arena) 
 	}
 	sets := string(t.SPS) + "/" + string(t.PPS)
 	c := k.take(sets)
-	if c == nil {
-		if c, err = k.driver.newLone(); err != nil {
+	if c.decoder == nil {
+		if c.decoder, err = k.driver.newLone(); err != nil {
 			room.Release()
 			return hal.Frame{}, err
 		}
 	}
-	f, err := c.lone(&t, key.Buf.Bytes(), room, arena)
+	f, err := c.decoder.lone(&t, key.Buf.Bytes(), room, arena)
 	if err != nil {
-		c.close()
+		c.decoder.close()
 		return hal.Frame{}, err
 	}
-	k.giveBack(idleDecoder{sets, c})
+	k.giveBack(c)
 	f.Stamp = key.Stamp
 	return f, nil
 }
 
-// take returns an idle decoder that had those parameter sets, or nil.
-func (k *Keys) take(sets string) loneDecoder {
+// take returns an idle decoder that had those parameter sets, or a place for one.
+func (k *Keys) take(sets string) idleDecoder {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i, one := range slices.Backward(k.idle) {
 		if one.sets == sets {
 			k.idle = slices.Delete(k.idle, i, i+1)
-			return one.decoder
+			return one
 		}
 	}
-	return nil
+	return idleDecoder{sets: sets}
 }
 
 // giveBack keeps a decoder, and closes the one used the longest ago where there are too many.

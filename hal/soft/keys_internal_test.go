@@ -29,8 +29,8 @@ func TestIdleDecodersAreClosed(t *testing.T) {
 			k.giveBack(idleDecoder{sets: string(rune('a' + i)), decoder: all[i]})
 		}
 		require.Equal(t, 1, all[0].closed, "one too many")
-		require.Nil(t, k.take("a"))
-		require.Equal(t, all[2], k.take("c"))
+		require.Nil(t, k.take("a").decoder)
+		require.Equal(t, all[2], k.take("c").decoder)
 		k.giveBack(idleDecoder{sets: "c", decoder: all[2]})
 		time.Sleep(keysTime + time.Second) //nolint:forbidigo // in a bubble
 		require.Zero(t, all[2].closed, "it was used meanwhile")

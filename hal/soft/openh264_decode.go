@@ -91,7 +91,13 @@ type h264Decoder struct {
 }
 
 // newLone makes a decoder of lone key frames.
-func (d Driver) newLone() (loneDecoder, error) { return d.newH264Decoder() }
+func (d Driver) newLone() (loneDecoder, error) { //nolint:ireturn // other systems have none
+	c, err := d.newH264Decoder()
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
 
 // lone decodes a key frame. After an error the decoder is of no use for another one.
 func (c *h264Decoder) lone(t *hal.Track, unit []byte, room pool.Buffer, arena *pool.Arena) (hal.Frame, error) {
@@ -196,37 +202,38 @@ func (c *h264Decoder) collect(t *hal.Track, room pool.Buffer, arena *pool.Arena)
 	_, width, height, stride := c.info.picture()
 	width, height = width&^1, height&^1
 	layout, err := hal.PackedLayout(hal.I420, width, height)
-	if err == nil && (room.IsZero() || room.Len() != layout.Size) {
-		if !room.IsZero() {
-			room.Release()
-		}
+	if err != nil || stride[0] < width || stride[1] < width/2 || c.planes[0] == nil || c.planes[1] == nil || c.planes[2] == nil {
+		hal.Frame{Buf: room}.Release()
+		return hal.Frame{}, fmt.Errorf("openh264 gives a picture of %dx%d that cannot be used", width, height)
+	}
+	if room.IsZero() || room.Len() != layout.Size {
+		hal.Frame{Buf: room}.Release()
 		if room, err = arena.Get(layout.Size); err != nil {
 			return hal.Frame{}, err
 		}
-	}
-	if err != nil || stride[0] < width || stride[1] < width/2 || c.planes[0] == nil || c.planes[1] == nil || c.planes[2] == nil {
-		if !room.IsZero() {
-			room.Release()
-		}
-		return hal.Frame{}, fmt.Errorf("openh264 gives a picture of %dx%d that cannot be used", width, height)
 	}
 	dst, err := pixel.Over(hal.I420, width, height, room.Bytes())
 	if err != nil {
 		room.Release()
 		return hal.Frame{}, err
 	}
+	c.copyTo(dst, stride)
+	return hal.Frame{Buf: room, Key: true, Stream: &hal.Stream{Tracks: []hal.Track{{
+		Codec: hal.Raw, TimeScale: t.TimeScale, Width: width, Height: height, Layout: layout, Colour: t.Colour,
+	}}}}, nil
+}
+
+// copyTo copies the planes, whose lines lie stride apart: of luma, and of chroma.
+func (c *h264Decoder) copyTo(dst pixel.Picture, stride [2]int) {
 	for i, from := range c.planes {
-		wide, lines, step := width, height, stride[0]
+		wide, lines, step := dst.Width, dst.Height, stride[0]
 		if i > 0 {
-			wide, lines, step = width/2, height/2, stride[1]
+			wide, lines, step = wide/2, lines/2, stride[1]
 		}
 		for y := range lines {
 			copy(dst.Plane[i][y*dst.Stride[i]:][:wide], unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(from), y*step)), wide))
 		}
 	}
-	return hal.Frame{Buf: room, Key: true, Stream: &hal.Stream{Tracks: []hal.Track{{
-		Codec: hal.Raw, TimeScale: t.TimeScale, Width: width, Height: height, Layout: layout, Colour: t.Colour,
-	}}}}, nil
 }
 
 // call calls a method; what it does not take does no harm. See h264Coder.call.
