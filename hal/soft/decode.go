@@ -18,11 +18,7 @@ const maxDecoded = 36_864 * 256
 // be decoded here is hal.ErrUnsupported, a library that is missing hal.ErrNoDevice; every other
 // error is the key frame's own. It is safe for concurrent use; ctx is asked before the work.
 func (d Driver) DecodeKey(ctx context.Context, key hal.Frame, arena *pool.Arena) (hal.Frame, error) {
-	t, err := keyTrack(ctx, key)
-	if err != nil {
-		return hal.Frame{}, err
-	}
-	room, err := roomFor(&t, arena)
+	t, room, err := prepare(ctx, key, arena)
 	if err != nil {
 		return hal.Frame{}, err
 	}
@@ -37,26 +33,25 @@ func (d Driver) DecodeKey(ctx context.Context, key hal.Frame, arena *pool.Arena)
 	return f, err
 }
 
-// keyTrack is a key frame's track as its parameter sets describe it, if it is one for here.
-func keyTrack(ctx context.Context, key hal.Frame) (hal.Track, error) {
-	if err := ctx.Err(); err != nil {
-		return hal.Track{}, err
+// prepare returns a key frame's track as its parameter sets describe it, if it is one for here, and
+// memory for its picture: before the work, so that where there is none it need not be done twice.
+func prepare(ctx context.Context, key hal.Frame, arena *pool.Arena) (t hal.Track, room pool.Buffer, err error) {
+	if err = ctx.Err(); err != nil {
+		return t, room, err
 	}
-	t := *key.Info()
+	t = *key.Info()
 	if t.Codec != hal.H264 {
-		return t, fmt.Errorf("%w: key frames of %s are not decoded here", hal.ErrUnsupported, t.Codec)
+		return t, room, fmt.Errorf("%w: key frames of %s are not decoded here", hal.ErrUnsupported, t.Codec)
 	}
-	return t, describedBy(&t, key.Buf.Bytes())
-}
-
-// roomFor returns memory for a picture as the track describes it, before the work is done: where there
-// is none it need not be done twice.
-func roomFor(t *hal.Track, arena *pool.Arena) (pool.Buffer, error) {
+	if err = describedBy(&t, key.Buf.Bytes()); err != nil {
+		return t, room, err
+	}
 	layout, err := hal.PackedLayout(hal.I420, t.Width&^1, t.Height&^1)
 	if err != nil {
 		layout.Size = 0 // nothing describes it yet
 	}
-	return arena.Get(layout.Size)
+	room, err = arena.Get(layout.Size)
+	return t, room, err
 }
 
 // describedBy lets t follow its own parameter sets, and those that stand in an access unit, for they

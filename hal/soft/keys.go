@@ -46,11 +46,7 @@ func NewKeys(d Driver) *Keys { return &Keys{driver: d} }
 
 // DecodeKey is Driver's.
 func (k *Keys) DecodeKey(ctx context.Context, key hal.Frame, arena *pool.Arena) (hal.Frame, error) {
-	t, err := keyTrack(ctx, key)
-	if err != nil {
-		return hal.Frame{}, err
-	}
-	room, err := roomFor(&t, arena)
+	t, room, err := prepare(ctx, key, arena)
 	if err != nil {
 		return hal.Frame{}, err
 	}
