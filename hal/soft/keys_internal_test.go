@@ -1,6 +1,7 @@
 package soft
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,12 +13,12 @@ import (
 )
 
 // idler counts how often it was closed.
-type idler struct{ closed int }
+type idler struct{ closed atomic.Int32 }
 
 func (i *idler) lone(*hal.Track, []byte, pool.Buffer, *pool.Arena) (hal.Frame, error) {
 	return hal.Frame{}, nil
 }
-func (i *idler) close() { i.closed++ }
+func (i *idler) close() { i.closed.Add(1) }
 
 // Decoders are kept for a while, a few of them, and each is closed once.
 func TestIdleDecodersAreClosed(t *testing.T) {
@@ -28,21 +29,22 @@ func TestIdleDecodersAreClosed(t *testing.T) {
 			all[i] = &idler{}
 			k.giveBack(idleDecoder{sets: string(rune('a' + i)), decoder: all[i]})
 		}
-		require.Equal(t, 1, all[0].closed, "one too many")
+		require.EqualValues(t, 1, all[0].closed.Load(), "one too many")
 		require.Nil(t, k.take("a").decoder)
 		require.Equal(t, all[2], k.take("c").decoder)
 		k.giveBack(idleDecoder{sets: "c", decoder: all[2]})
 		time.Sleep(keysTime + time.Second) //nolint:forbidigo // in a bubble
-		require.Zero(t, all[2].closed, "it was used meanwhile")
+		require.Zero(t, all[2].closed.Load(), "it was used meanwhile")
 		time.Sleep(keysTime) //nolint:forbidigo // as above
+		synctest.Wait()
 		for i := range all {
-			require.Equal(t, 1, all[i].closed)
+			require.EqualValues(t, 1, all[i].closed.Load())
 		}
 		late := &idler{}
 		k.giveBack(idleDecoder{sets: "z", decoder: late})
 		k.Close()
 		k.Close()
-		require.Equal(t, 1, late.closed)
+		require.EqualValues(t, 1, late.closed.Load())
 		k.giveBack(idleDecoder{sets: "z", decoder: &idler{}})
 		require.Empty(t, k.idle)
 	})

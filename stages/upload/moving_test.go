@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -167,4 +168,58 @@ func TestAUnitThatCannotBeDecodedCostsNoMoreThanItsGroup(t *testing.T) {
 	require.EqualValues(t, 40-18, stats.Taken)
 	require.Equal(t, 2, asked)
 	require.Equal(t, 1, strings.Count(log, "cannot be decoded"), log)
+}
+
+// slowDecoder is out of breath until it is let go, and sees whether what comes after a hole can be decoded.
+type slowDecoder struct {
+	fakeDecoder
+
+	gate    chan struct{}
+	holes   atomic.Int64
+	orphans atomic.Int64
+}
+
+func (d *slowDecoder) OpenDecoder(context.Context, hal.Track, hal.DecoderConfig) (hal.Decoder, error) {
+	return d, nil
+}
+
+func (d *slowDecoder) Decode(ctx context.Context, f hal.Frame, each func(hal.Frame) error) error {
+	select {
+	case <-d.gate:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if f.Gap && d.decoded > 0 {
+		d.holes.Add(1)
+		if !f.Key {
+			d.orphans.Add(1)
+		}
+	}
+	return d.fakeDecoder.Decode(ctx, f, each)
+}
+
+// U1, P6: a branch that falls behind a live camera goes on at a key frame; what it dropped is counted.
+func TestABranchThatFallsBehindGoesOnAtAKeyFrame(t *testing.T) {
+	reg := hal.NewRegistry(synth.Driver{})
+	store, _ := directory(t)
+	d := &slowDecoder{gate: make(chan struct{})}
+	eng := pipeline.NewEngine(pipeline.Config{})
+	frames := upload.NewFrames(uploader(t, store, upload.Config{}), reg, upload.FramesConfig{Decoders: d})
+	ch, err := eng.Add(pipeline.Define("gate", acquire.From(reg, "synth://?codec=h264&rate=240&gop=24&size=160x112&audio=none")).
+		Branch("frames", upload.FramesLimit(), frames))
+	require.NoError(t, err)
+	require.NoError(t, ch.Start())
+	dropped := func() (n uint64) {
+		for _, q := range ch.Status().Queues {
+			for _, m := range q.Dropped {
+				n += m
+			}
+		}
+		return n
+	}
+	require.Eventually(t, func() bool { return dropped() > 0 }, time.Minute, 5*time.Millisecond)
+	close(d.gate)
+	require.Eventually(t, func() bool { return d.holes.Load() > 0 }, time.Minute, 5*time.Millisecond)
+	require.NoError(t, eng.Exit(t.Context()))
+	require.Zero(t, d.orphans.Load())
 }
