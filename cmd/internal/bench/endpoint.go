@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"crypto/md5"
 	"encoding/base64"
@@ -25,11 +24,11 @@ type endpoint struct {
 	delay  time.Duration
 	refuse func(key string, n int) int // HTTP status in place of an answer; 0: all is well. n counts the PUTs
 	server *http.Server
-	rooms  sync.Pool // of *bytes.Buffer, for bodies
 
 	mu      sync.Mutex
 	puts    int
 	objects map[string]int // how often each was stored
+	rooms   [][]byte       // for bodies, used again
 }
 
 // bodyLimit is more than any object here has.
@@ -42,7 +41,6 @@ func newEndpoint(ctx context.Context, workers *pool.Workers, delay time.Duration
 		return nil, err
 	}
 	e := &endpoint{URL: "http://" + l.Addr().String(), delay: delay, refuse: refuse, objects: map[string]int{}}
-	e.rooms.New = func() any { return new(bytes.Buffer) }
 	e.server = &http.Server{Handler: e, ReadHeaderTimeout: 10 * time.Second}
 	if err = workers.Go(func() error { return e.server.Serve(l) }, nil); err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -57,14 +55,17 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	half, wait := time.NewTimer(e.delay/2), time.NewTimer(e.delay)
 	defer half.Stop()
 	defer wait.Stop()
-	body := e.rooms.Get().(*bytes.Buffer) //nolint:forcetypeassert // nothing else is in there
-	defer e.rooms.Put(body)
-	body.Reset()
-	_, err := body.ReadFrom(io.LimitReader(r.Body, bodyLimit))
+	if r.ContentLength > bodyLimit {
+		answer(w, http.StatusBadRequest, "EntityTooLarge")
+		return
+	}
+	room := e.take(int(max(0, r.ContentLength)))
+	defer e.giveBack(room)
+	_, err := io.ReadFull(r.Body, room)
 	if !sleep(r.Context(), half) {
 		return
 	}
-	sum := md5.Sum(body.Bytes()) //nolint:gosec // what S3's Content-MD5 is
+	sum := md5.Sum(room) //nolint:gosec // what S3's Content-MD5 is
 	if !sleep(r.Context(), wait) {
 		return
 	}
@@ -80,6 +81,28 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		e.put(w, r.URL.Path)
 	}
+}
+
+// take returns room for a body. What has been used is used again, so that nothing is cleared or
+// collected while somebody looks at a clock.
+func (e *endpoint) take(n int) []byte {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if last := len(e.rooms) - 1; last >= 0 && cap(e.rooms[last]) >= n {
+		room := e.rooms[last]
+		e.rooms = e.rooms[:last]
+		return room[:n]
+	}
+	return make([]byte, n)
+}
+
+func (e *endpoint) giveBack(room []byte) {
+	if cap(room) == 0 {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.rooms = append(e.rooms, room)
 }
 
 // sleep returns false where the client left first.

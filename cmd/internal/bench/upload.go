@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -144,7 +145,8 @@ func (r *rig) close(ctx context.Context) (err error) {
 	return err
 }
 
-// pictures are n objects of different content.
+// pictures are n objects of different content. What making them left behind is collected before anybody
+// looks at a clock.
 func (b Upload) pictures(name string, n int) []upload.Object {
 	all := make([]upload.Object, n)
 	for i := range all {
@@ -152,6 +154,7 @@ func (b Upload) pictures(name string, n int) []upload.Object {
 		copy(bytes, fmt.Sprintf("%s %d", name, i))
 		all[i] = upload.Object{Key: fmt.Sprintf("%s/%02d.jpg", name, i), ContentType: "image/jpeg", Body: upload.Bytes(bytes), Class: upload.Snapshot}
 	}
+	runtime.GC()
 	return all
 }
 

@@ -193,7 +193,7 @@ func (s *Store) compare(ctx context.Context, p parcel) error {
 }
 
 // room is through how much of it at a time a body is read for its sum.
-const room = 64 << 10
+const room = 32 << 10
 
 // sum is the MD5 of a body: what Content-MD5 and mostly the ETag are. SHA-256 beside it would
 // cost twice as much.
