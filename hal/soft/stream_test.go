@@ -119,6 +119,7 @@ func TestEveryPictureOfAStreamIsDecodedInOrder(t *testing.T) {
 		{"H.264 high with B-frames", []string{"-c:v", "libx264", "-profile:v", "high", "-bf", "3"}, 8},
 		{"H.264 with a B pyramid", []string{"-c:v", "libx264", "-bf", "7", "-x264-params", "b-pyramid=normal:ref=4"}, 17},
 		{"H.265", []string{"-c:v", "libx265", "-x265-params", "log-level=error"}, cards},
+		{"AV1", []string{"-c:v", "libaom-av1", "-usage", "realtime", "-cpu-used", "8"}, cards},
 		{"H.265 without B-frames", []string{"-c:v", "libx265", "-x265-params", "log-level=error:bframes=0"}, cards},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
