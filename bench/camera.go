@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/synth"
 	"github.com/millrace-video/millrace/pipeline"
 	"github.com/millrace-video/millrace/pool"
 	"github.com/millrace-video/millrace/stages/acquire"
-	"github.com/millrace-video/millrace/stages/encode"
 	"github.com/millrace-video/millrace/stages/send/rtsp"
 	"github.com/millrace-video/millrace/stages/upload"
 )
@@ -20,7 +20,7 @@ import (
 const groupsWanted = 3
 
 // camera uploads the pictures of an RTSP camera of 50 a second through a channel's branch. The
-// camera is our own: a synthetic one, encoded to MJPEG and served.
+// camera is our own: JPEGs of the wanted size, served.
 func (b *Upload) camera(ctx context.Context, threads *pool.Pool, reg *hal.Registry) (row cameraRow, err error) {
 	r, err := newRig(ctx, threads, b.Delay, nil, upload.Config{Parallel: 128, MaxBytes: 256 << 20})
 	if err != nil {
@@ -41,7 +41,11 @@ func (b *Upload) camera(ctx context.Context, threads *pool.Pool, reg *hal.Regist
 		defer cancel()
 		err = errors.Join(err, eng.Exit(leave), server.Close(leave))
 	}()
-	cam := pipeline.Define("camera", acquire.From(reg, "synth://?codec=raw&rate=50&size=640x360&audio=none"), encode.To(reg, hal.MJPEG, encode.Config{Quality: 90})).
+	film, err := newReel(ctx, reg, synth.Rate{Num: 50, Den: 1}, b.Bytes)
+	if err != nil {
+		return row, err
+	}
+	cam := pipeline.Define("camera", pipeline.Origin{Candidates: []pipeline.Candidate{film}}).
 		Branch("live", rtsp.Limit(), server.Mount("camera"))
 	frames := upload.NewFrames(r.Uploader, reg, upload.FramesConfig{Group: 50, Keep: 50 * (groupsWanted + 4)})
 	url := fmt.Sprintf("rtsp://%s/camera", server.Addr())
@@ -59,7 +63,7 @@ func (b *Upload) camera(ctx context.Context, threads *pool.Pool, reg *hal.Regist
 	if err != nil {
 		return row, err
 	}
-	row = cameraRow{source: "an RTSP camera of 50 frames a second (MJPEG, 640x360; our own, on this machine)", groups: groupsWanted}
+	row = cameraRow{source: "an RTSP camera of 50 frames a second (MJPEG, 1280x720; our own, on this machine)", groups: groupsWanted}
 	if s, ok := frames.Stats().(upload.FramesStats); ok && s.Taken > 0 {
 		row.bytes = int(s.Bytes / s.Taken) //nolint:gosec // a picture's size
 	}

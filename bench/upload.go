@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -178,7 +179,7 @@ func newRig(ctx context.Context, threads *pool.Pool, delay time.Duration, refuse
 		return nil, errors.Join(err, r.close(ctx))
 	}
 	r.store, err = s3.Open(s3.Config{
-		Endpoint: r.end.URL, Bucket: "bench", Style: s3.Path, Credentials: s3.Credentials{AccessKey: "bench", SecretKey: "bench"},
+		Endpoint: r.end.URL, Bucket: "bench", Style: s3.Path, Idle: max(64, cfg.Parallel), Credentials: s3.Credentials{AccessKey: "bench", SecretKey: "bench"},
 	})
 	if err == nil {
 		r.Uploader, err = upload.NewUploader(r.store, threads, cfg) //nolint:contextcheck // it lives until its exit
@@ -203,7 +204,8 @@ func (r *rig) close(ctx context.Context) (err error) {
 	return err
 }
 
-// pictures are n objects of different content.
+// pictures are n objects of different content. What making them left behind is collected before anybody
+// looks at a clock.
 func (b *Upload) pictures(name string, n int) []upload.Object {
 	all := make([]upload.Object, n)
 	for i := range all {
@@ -211,6 +213,7 @@ func (b *Upload) pictures(name string, n int) []upload.Object {
 		copy(bytes, fmt.Sprintf("%s %d", name, i))
 		all[i] = upload.Object{Key: fmt.Sprintf("%s/%02d.jpg", name, i), ContentType: "image/jpeg", Body: upload.Bytes(bytes), Class: upload.Snapshot}
 	}
+	runtime.GC()
 	return all
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -39,7 +40,13 @@ func (k *checkCommand) Run(c *console) error {
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\n", ch.Name, strings.Join(sources, ", else "), does(cfg, ch))
 	}
-	return t.Flush()
+	if err = t.Flush(); err != nil || !slices.ContainsFunc(cfg.Channels, func(ch config.Channel) bool { return ch.Frames.Enabled }) {
+		return err
+	}
+	if missing := app.Undecoded(c.ctx, app.Decoders()); missing != nil {
+		fmt.Fprintf(c.out, "frames cannot have\n  %s\n", strings.ReplaceAll(missing.Error(), "\n", "\n  "))
+	}
+	return nil
 }
 
 func does(cfg config.Config, ch config.Channel) string {
@@ -50,8 +57,22 @@ func does(cfg config.Config, ch config.Channel) string {
 	if ch.Live.Enabled && cfg.RTSP.Enabled {
 		does = append(does, "live at rtsp://"+cfg.RTSP.Listen+"/"+ch.Name)
 	}
+	if ch.Frames.Enabled {
+		does = append(does, "uploads "+which(ch.Frames)+" as JPEG")
+	}
 	if len(does) == 0 {
 		return "neither records nor is watched"
 	}
 	return strings.Join(does, "; ")
+}
+
+// which names the pictures that go up.
+func which(f config.Frames) string {
+	switch {
+	case f.PerSecond > 0:
+		return fmt.Sprintf("%g pictures a second", f.PerSecond)
+	case f.Every > 1:
+		return fmt.Sprintf("one picture in %d", f.Every)
+	}
+	return "each picture"
 }

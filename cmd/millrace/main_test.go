@@ -390,10 +390,12 @@ func TestWrongUse(t *testing.T) { // A3
 func TestCheckTellsWhatWouldRun(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "m.yml"), []byte("channels:\n  - name: gate\n    sources: [\"rtsp://u:${GATE_PASSWORD}@h/x\", \"synth://\"]\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "m.yml"), []byte("channels:\n  - name: gate\n    sources: [\"rtsp://u:${GATE_PASSWORD}@h/x\", \"synth://\"]\n    frames: {per_second: 2}\n"), 0o600))
 	got := call(t, dir, "check", "--config", "m.yml")
 	require.Zero(t, got.code, got.err)
 	require.Contains(t, got.out, "m.yml is right: 1 channels")
+	require.Contains(t, got.out, "uploads 2 pictures a second as JPEG")
+	require.NotContains(t, got.out, "frames cannot have")
 	require.Contains(t, got.out, "rtsp://u:xxxxx@h/x, else synth://")
 }
 

@@ -18,31 +18,59 @@ const maxDecoded = 36_864 * 256
 // be decoded here is hal.ErrUnsupported, a library that is missing hal.ErrNoDevice; every other
 // error is the key frame's own. It is safe for concurrent use; ctx is asked before the work.
 func (d Driver) DecodeKey(ctx context.Context, key hal.Frame, arena *pool.Arena) (hal.Frame, error) {
-	if err := ctx.Err(); err != nil {
+	t, room, err := prepare(ctx, key, arena)
+	if err != nil {
 		return hal.Frame{}, err
 	}
-	t, unit := key.Info(), key.Buf.Bytes()
+	c, err := d.newLone()
+	if err != nil {
+		room.Release()
+		return hal.Frame{}, err
+	}
+	defer c.close()
+	f, err := c.lone(&t, key.Buf.Bytes(), room, arena)
+	f.Stamp = key.Stamp
+	return f, err
+}
+
+// prepare returns a key frame's track as its parameter sets describe it, if it is one for here, and
+// memory for its picture: before the work, so that where there is none it need not be done twice.
+func prepare(ctx context.Context, key hal.Frame, arena *pool.Arena) (t hal.Track, room pool.Buffer, err error) {
+	if err = ctx.Err(); err != nil {
+		return t, room, err
+	}
+	t = *key.Info()
 	if t.Codec != hal.H264 {
-		return hal.Frame{}, fmt.Errorf("%w: key frames of %s are not decoded here", hal.ErrUnsupported, t.Codec)
+		return t, room, fmt.Errorf("%w: key frames of %s are not decoded here", hal.ErrUnsupported, t.Codec)
 	}
-	named := *t
-	if err := described(&named, t.SPS); err != nil {
-		return hal.Frame{}, err
+	if err = describedBy(&t, key.Buf.Bytes()); err != nil {
+		return t, room, err
 	}
-	for walk := nal.Prefixed(unit); ; { // a set that stands in the frame holds, not the track's
+	layout, err := hal.PackedLayout(hal.I420, t.Width&^1, t.Height&^1)
+	if err != nil {
+		layout.Size = 0 // nothing describes it yet
+	}
+	room, err = arena.Get(layout.Size)
+	return t, room, err
+}
+
+// describedBy lets t follow its own parameter sets, and those that stand in an access unit, for they
+// hold and not the track's.
+func describedBy(t *hal.Track, unit []byte) error {
+	if err := described(t, t.SPS); err != nil {
+		return err
+	}
+	for walk := nal.Prefixed(unit); ; {
 		u, ok := walk.Next()
 		if !ok {
-			break
+			return nil
 		}
 		if nal.KindOf(hal.H264, u[0]) == nal.SPS {
-			if err := described(&named, u); err != nil {
-				return hal.Frame{}, err
+			if err := described(t, u); err != nil {
+				return err
 			}
 		}
 	}
-	f, err := d.decodeKeyH264(&named, unit, arena)
-	f.Stamp = key.Stamp
-	return f, err
 }
 
 // described lets t follow a sequence parameter set, if there is one. What would take the library

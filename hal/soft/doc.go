@@ -5,5 +5,6 @@
 // once, as jobs on the caller's workers. None of them has a delay: a picture that was written
 // can be read without another one following it.
 //
-// openh264 also decodes, but key frames alone: what a snapshot needs.
+// It also decodes: a lone key frame (DecodeKey, what a snapshot needs), and all pictures of a stream
+// (OpenDecoder), by openh264 and by an ffmpeg process.
 package soft

@@ -14,6 +14,8 @@ type Driver struct {
 	// OpenH264 and TurboJPEG are the names under which the libraries are looked for, the first
 	// that loads is taken; nil means the usual ones. A name that is a path is taken as it is.
 	OpenH264, TurboJPEG []string
+	// FFmpeg is the program that decodes what no library here does; "" is the ffmpeg of the PATH.
+	FFmpeg string
 }
 
 // Ranks: hardware stands at 100 and above.

@@ -6,13 +6,16 @@ import (
 	"fmt"
 
 	"github.com/millrace-video/millrace/hal"
-	"github.com/millrace-video/millrace/pool"
 )
 
 // native finds nothing: no library can be loaded on this system, or its structs have a layout
 // that nobody has checked.
 func (Driver) native() ([]offer, error) { return nil, nil }
 
-func (Driver) decodeKeyH264(*hal.Track, []byte, *pool.Arena) (hal.Frame, error) {
-	return hal.Frame{}, fmt.Errorf("%w: no library can be loaded on this system", hal.ErrNoDevice)
+func (Driver) newLone() (loneDecoder, error) { //nolint:ireturn // as where there is one
+	return nil, fmt.Errorf("%w: no library can be loaded on this system", hal.ErrNoDevice)
+}
+
+func (Driver) openH264(hal.DecoderConfig) (hal.Decoder, error) {
+	return nil, fmt.Errorf("%w: no library can be loaded on this system", hal.ErrNoDevice)
 }

@@ -28,6 +28,7 @@ var (
 	_ pipeline.Stage    = (*snapshot.Camera)(nil)
 	_ snapshot.Encoders = (*hal.Registry)(nil)
 	_ snapshot.Decoder  = soft.Driver{}
+	_ snapshot.Decoder  = (*soft.Keys)(nil)
 	_ snapshot.Decoder  = (*snapshot.FFmpeg)(nil)
 	_ snapshot.Receiver = (*snapshot.Post)(nil)
 	_ snapshot.Taker    = (*snapshot.Service)(nil)
@@ -42,8 +43,10 @@ func TestMain(m *testing.M) {
 // service returns one that decodes H.264 by openh264 and all else by ffmpeg, as the appliance's.
 func service(t testing.TB, change func(*snapshot.Config)) *snapshot.Service {
 	t.Helper()
+	keys := soft.NewKeys(soft.Driver{})
+	t.Cleanup(keys.Close)
 	cfg := snapshot.Config{
-		Encoders: hal.NewRegistry(soft.Driver{}), Decoders: []snapshot.Decoder{soft.Driver{}, snapshot.NewFFmpeg("", 1, time.Minute)},
+		Encoders: hal.NewRegistry(soft.Driver{}), Decoders: []snapshot.Decoder{keys, snapshot.NewFFmpeg("", 1, time.Minute)},
 		Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler),
 	}
 	if change != nil {

@@ -225,22 +225,27 @@ func TestAThousandChannelsWithinAMinute(t *testing.T) {
 	skip := len(f.to.given())
 	start, before := s.Stats(), cpu(t) // an interval after the one in which a thousand channels were started
 	began := time.Now()
-	require.Eventually(t, func() bool { return len(f.to.given()) >= skip+count }, 4*time.Minute, 10*time.Millisecond, "%+v", s.Stats())
+	require.Eventually(t, func() bool { return different(f.to.given()[skip:]) == count }, 4*time.Minute, 100*time.Millisecond, "%+v", s.Stats())
 	took, used := time.Since(began), cpu(t)-before
 	cancel()
 	s.Wait()
 	st := s.Stats()
 	require.Equal(t, start.Failed+start.Dropped+start.NoPic+start.Missed, st.Failed+st.Dropped+st.NoPic+st.Missed, "%+v", st)
-	all := f.to.given()[skip : skip+count]
-	seen := map[string]bool{}
-	for _, g := range all {
-		seen[g.name] = true
-	}
-	require.Len(t, seen, count, "each once")
+	all := f.to.given()[skip:]
+	require.Less(t, len(all), count+count/20, "each once, and who has its next turn before the slowest upload has ended")
 	require.GreaterOrEqual(t, len(f.gateway.Objects(t)), count)
 	t.Logf("1,000 channels of 1280x720: %s from the first to the last, at most %d in a second (mean %.1f), %.2f cores over %s",
 		time.Duration(all[len(all)-1].at-all[0].at).Round(time.Millisecond), mostInASecond(all), count/interval.Seconds(), used.Seconds()/took.Seconds(), took.Round(time.Second))
 	require.Less(t, all[len(all)-1].at-all[0].at, minute+5*second)
+}
+
+// different counts channels.
+func different(all []given) int {
+	seen := map[string]bool{}
+	for _, g := range all {
+		seen[g.name] = true
+	}
+	return len(seen)
 }
 
 // cpu is what this process has used.

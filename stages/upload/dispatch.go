@@ -70,9 +70,9 @@ func (u *Uploader) room(c Class) bool {
 // fly starts an attempt, or returns false where no worker is free. The caller holds mu.
 func (u *Uploader) fly(it *item) bool {
 	try := u.begin(it.Object)
-	began := u.cfg.Clock.Mono()
-	url := ""
+	began, url := int64(0), ""
 	err := u.workers.Go(func() (err error) {
+		began = u.cfg.Clock.Mono() // not before: what it waits for a core is nothing to the link
 		url, err = try.put()
 		return err
 	}, func(err error) {
@@ -110,7 +110,7 @@ func (u *Uploader) landed(it *item, url string, err error, took time.Duration) {
 	}
 	if err == nil {
 		u.counters.Cause = ""
-		u.window.went(it.Body.Size(), took, now)
+		u.window.went(it.Body.Size(), took, len(u.flights)+1, now)
 		it.result.URL = url
 		u.finish(it, nil)
 		u.dispatch()

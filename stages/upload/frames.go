@@ -23,6 +23,8 @@ type FramesConfig struct {
 	Prefix    string  // of the keys; default frames/CHANNEL
 	Log       string  // file for a JSON line a picture; default none
 	Keep      int     // results that can be asked for; default 500
+
+	Decoders Decoders // of H.264 and the like; default: none, such streams are refused
 }
 
 func (c FramesConfig) withDefaults() FramesConfig {
@@ -60,7 +62,8 @@ type Encoders interface {
 }
 
 // Frames is the branch of a channel whose pictures go up as JPEG: those of an MJPEG stream as they
-// are, raw ones through an encoder. Each goes up as soon as it comes; a group holds so many of
+// are, raw ones through an encoder, those of H.264 and the like through a decoder first. Where it falls
+// behind, its queue drops to the next key frame. Each goes up as soon as it comes; a group holds so many of
 // them, in their order (U1). The uploader is shared by all channels and outlives the branch.
 type Frames struct {
 	up       *Uploader
@@ -73,12 +76,13 @@ type Frames struct {
 	log     *slog.Logger
 	channel string
 	jpeg    jpegMaker
+	moving  moving
 	group   *Group
 	seq     uint64
 	seen    int
 	next    int64 // Mono from which a picture is taken again
 
-	taken, skipped, bytes atomic.Uint64
+	taken, skipped, undecoded, bytes atomic.Uint64
 }
 
 var (
@@ -92,9 +96,10 @@ func NewFrames(up *Uploader, encoders Encoders, cfg FramesConfig) *Frames {
 	return &Frames{up: up, encoders: encoders, cfg: cfg, session: strings.ToLower(rand.Text()[:8]), results: newResults(cfg)}
 }
 
-// FramesLimit is the queue of the branch: each picture stands alone.
+// FramesLimit is the queue of the branch: full, it drops to the next key frame, which every raw
+// picture and JPEG is.
 func FramesLimit() pipeline.Limit {
-	return pipeline.Limit{Frames: 64, Bytes: 32 << 20, Full: pipeline.DropNewest}
+	return pipeline.Limit{Frames: 64, Bytes: 32 << 20, Full: pipeline.DropUntilKey}
 }
 
 // Name implements pipeline.Stage.
@@ -114,6 +119,11 @@ func (f *Frames) Open(ctx context.Context, env pipeline.Env) error {
 	}
 	f.results.open(env.Channel, f.log)
 	f.jpeg = jpegMaker{encoders: f.encoders, quality: f.cfg.Quality, clock: f.clock, log: f.log}
+	ask := env.RequestKeyFrame
+	if ask == nil {
+		ask = func() {}
+	}
+	f.moving = moving{decoders: f.cfg.Decoders, quality: f.cfg.Quality, log: f.log, askKey: ask}
 	f.seen, f.next = 0, 0
 	f.up.Warm(ctx, f.cfg.Group)
 	return nil
@@ -123,11 +133,13 @@ func (f *Frames) Open(ctx context.Context, env pipeline.Env) error {
 func (f *Frames) Work(ctx context.Context, in hal.Frame) error {
 	defer in.Release()
 	switch info := in.Info(); {
-	case info.Codec != hal.MJPEG && info.Codec != hal.Raw:
-		if info.Width == 0 { // sound
-			return nil
+	case !info.Codec.IsVideo():
+		return nil
+	case info.Codec.IsInter():
+		if err := f.unit(ctx, in); err != nil {
+			return fmt.Errorf("frames: %w", err)
 		}
-		return fmt.Errorf("%w: frames: pictures of %s cannot be uploaded one by one yet: an MJPEG camera, or encode: {codec: mjpeg} for a raw one", hal.ErrUnsupported, info.Codec)
+		return nil
 	case !f.wanted(in.Stamp):
 		f.skipped.Add(1)
 		return nil
@@ -192,30 +204,32 @@ func (f *Frames) seal() {
 }
 
 // Flush implements pipeline.Stage: the group under way ends.
-func (f *Frames) Flush(context.Context) error {
+func (f *Frames) Flush(ctx context.Context) error {
+	err := f.rest(ctx)
 	f.seal()
-	return nil
+	return err
 }
 
 // Close implements pipeline.Stage. What was submitted goes on going up.
 func (f *Frames) Close() error {
 	f.seal()
-	return f.jpeg.close()
+	return errors.Join(f.moving.close(), f.jpeg.close())
 }
 
 // FramesStats is what the branch has done.
 type FramesStats struct {
-	Taken    uint64 `json:"taken"`   // pictures that were handed to the uploader
-	Skipped  uint64 `json:"skipped"` // pictures that were not to go up
-	Bytes    uint64 `json:"bytes"`
-	Uploaded uint64 `json:"uploaded"`
-	Failed   uint64 `json:"failed"`
-	Pending  int    `json:"pending"` // without a result
+	Taken     uint64 `json:"taken"`     // pictures that were handed to the uploader
+	Skipped   uint64 `json:"skipped"`   // pictures that were not to go up
+	Undecoded uint64 `json:"undecoded"` // units of which no picture could be made, up to a key frame
+	Bytes     uint64 `json:"bytes"`
+	Uploaded  uint64 `json:"uploaded"`
+	Failed    uint64 `json:"failed"`
+	Pending   int    `json:"pending"` // without a result
 }
 
 // Stats implements pipeline.Counting.
 func (f *Frames) Stats() any {
-	s := FramesStats{Taken: f.taken.Load(), Skipped: f.skipped.Load(), Bytes: f.bytes.Load()}
+	s := FramesStats{Taken: f.taken.Load(), Skipped: f.skipped.Load(), Undecoded: f.undecoded.Load(), Bytes: f.bytes.Load()}
 	s.Uploaded, s.Failed = f.results.counts()
 	s.Pending = int(s.Taken - s.Uploaded - s.Failed) //nolint:gosec // few
 	return s

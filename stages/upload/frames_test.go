@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/file"
 	"github.com/millrace-video/millrace/hal/soft"
 	"github.com/millrace-video/millrace/hal/synth"
 	"github.com/millrace-video/millrace/pipeline"
@@ -29,8 +30,9 @@ import (
 // stage. Its source can be held back: nothing is lost.
 func channel(t *testing.T, url string, trunk []pipeline.Stage, up *upload.Uploader, cfg upload.FramesConfig) (*upload.Frames, pipeline.Status) {
 	t.Helper()
-	reg := hal.NewRegistry(synth.Driver{}, soft.Driver{})
+	reg := hal.NewRegistry(synth.Driver{}, file.Driver{}, soft.Driver{})
 	eng := pipeline.NewEngine(pipeline.Config{})
+	cfg.Decoders = soft.Driver{}
 	frames := upload.NewFrames(up, reg, cfg)
 	ch, err := eng.Add(pipeline.Define("gate", acquire.From(reg, url), trunk...).Branch("frames", upload.FramesLimit(), frames))
 	require.NoError(t, err)
@@ -61,6 +63,22 @@ func lines(t *testing.T, file string) []upload.FrameResult {
 	return all
 }
 
+// burntIn reads the number that a picture of 320x240 shows.
+func burntIn(t *testing.T, name string) uint32 {
+	t.Helper()
+	f, err := os.Open(name)
+	require.NoError(t, err)
+	picture, err := jpeg.Decode(f)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	require.Equal(t, 320, picture.Bounds().Dx())
+	luma, ok := picture.(*image.YCbCr)
+	require.True(t, ok)
+	number, ok := synth.ReadNumber(luma.Y, luma.YStride, 320, 240)
+	require.True(t, ok)
+	return number
+}
+
 // U1: each picture of a channel goes up, in groups; what can be asked for and what is logged are
 // the same, in the order of the camera, and what lies in the store are the pictures themselves.
 func TestFramesOfAChannel(t *testing.T) {
@@ -84,17 +102,7 @@ func TestFramesOfAChannel(t *testing.T) {
 				require.Equal(t, one.URL, logged[i].URL)
 				require.WithinDuration(t, one.Time, logged[i].Time, 0)
 				require.True(t, strings.HasPrefix(one.Key, "frames/gate/"+one.Time.UTC().Format("2006/01/02/15/150405.000-")), one.Key)
-				file, err := os.Open(filepath.Join(dir, one.Key))
-				require.NoError(t, err)
-				picture, err := jpeg.Decode(file)
-				require.NoError(t, err)
-				require.NoError(t, file.Close())
-				require.Equal(t, 320, picture.Bounds().Dx())
-				luma, ok := picture.(*image.YCbCr)
-				require.True(t, ok)
-				number, ok := synth.ReadNumber(luma.Y, luma.YStride, 320, 240)
-				require.True(t, ok)
-				require.EqualValues(t, i, number)
+				require.EqualValues(t, i, burntIn(t, filepath.Join(dir, one.Key)))
 			}
 			require.True(t, slices.IsSortedFunc(latest, func(a, b upload.FrameResult) int { return a.Time.Compare(b.Time) }))
 		})
@@ -129,17 +137,6 @@ func TestAFailedFrameIsNamed(t *testing.T) {
 	}
 	require.Contains(t, f.Latest()[2].Error, "the store finds the request wrong")
 	require.Empty(t, f.Latest()[2].URL)
-}
-
-// A stream whose pictures do not stand alone is refused in words; the channel goes on.
-func TestH264IsRefused(t *testing.T) {
-	d, _ := directory(t)
-	up := uploader(t, d, upload.Config{})
-	_, status := channel(t, "synth://?codec=h264", nil, up, upload.FramesConfig{})
-	require.Equal(t, "degraded", status.State)
-	text, err := json.Marshal(status)
-	require.NoError(t, err)
-	require.Contains(t, string(text), "pictures of h264 cannot be uploaded one by one yet")
 }
 
 // N a second, evenly, whatever the camera's rate; after a hole there is no rush.

@@ -225,6 +225,33 @@ func TestInFlightFitsTheLink(t *testing.T) {
 	})
 }
 
+// U3: a machine that was out of breath, and so found its uploads slow, is not held to fewer of them at once
+// when they are quick again: the second group after the stall takes as long as one upload.
+func TestAStallIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stall := time.Duration(0)
+		s := &slow{delay: time.Second}
+		s.answer = func(string, int, int) error {
+			time.Sleep(stall) //nolint:forbidigo // in a bubble: simulated
+			return nil
+		}
+		u := uploader(t, s, upload.Config{})
+		group := func() time.Duration {
+			began := time.Now()
+			_, err := u.Submit(pictures(50)...).Wait(t.Context())
+			require.NoError(t, err)
+			return time.Since(began)
+		}
+		require.Equal(t, time.Second, group())
+		stall = 3 * time.Second
+		group()
+		require.Less(t, u.Stats().Parallel, 50, "it is cut")
+		stall = 0
+		require.Equal(t, 2*time.Second, group(), "the rest waits for the first")
+		require.Equal(t, time.Second, group())
+	})
+}
+
 // What is important does not wait for workers that what is less important fills.
 func TestTheImportantOvertakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

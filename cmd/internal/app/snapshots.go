@@ -24,6 +24,7 @@ const SnapshotBranch = "snapshot"
 type snapshots struct {
 	*snapshot.Service
 
+	keys      *soft.Keys
 	scheduler *snapshot.Scheduler // nil: on demand alone
 	receiver  string              // as it may be shown
 	enabled   map[string]bool     // channels; never changed
@@ -42,14 +43,15 @@ func sendsSnapshots(cfg *config.Config) bool {
 // store is open by now.
 func (a *App) openSnapshots() error {
 	cfg := a.cfg.Snapshots
+	keys := soft.NewKeys(Decoders())
 	service, err := snapshot.New(snapshot.Config{
-		Encoders: a.reg, Decoders: []snapshot.Decoder{soft.Driver{}, snapshot.NewFFmpeg("", 0, 0)},
+		Encoders: a.reg, Decoders: []snapshot.Decoder{keys, snapshot.NewFFmpeg("", 0, 0)},
 		Quality: cfg.Quality, Width: cfg.Width, Clock: a.clock, Logger: a.log,
 	})
 	if err != nil {
 		return err
 	}
-	s := &snapshots{Service: service, enabled: map[string]bool{}}
+	s := &snapshots{Service: service, keys: keys, enabled: map[string]bool{}}
 	for _, ch := range a.cfg.Channels {
 		s.enabled[ch.Name] = ch.Snapshot.Enabled
 	}
@@ -148,12 +150,12 @@ func (s *snapshots) Status() api.SnapshotStatus {
 
 // end stops sending; what is on its way is given up.
 func (s *snapshots) end() error {
+	defer s.keys.Close()
+	defer s.Close()
 	if s.scheduler == nil {
-		s.Close()
 		return nil
 	}
 	s.stop()
 	s.scheduler.Wait()
-	s.Close()
 	return s.pool.Close(time.Second)
 }

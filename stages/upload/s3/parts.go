@@ -60,7 +60,7 @@ func gone(err error) bool {
 
 // sendPart uploads one part, unless the service has it.
 func (s *Store) sendPart(ctx context.Context, key, id string, n int, part *io.SectionReader, there minio.ObjectPart) (string, error) {
-	digest, err := sum(part)
+	digest, err := s.sum(part)
 	if err != nil {
 		return "", err
 	}

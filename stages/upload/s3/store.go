@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +38,7 @@ type Store struct {
 	who    *provider
 	creds  *credentials.Credentials
 	idle   func()
+	rooms  sync.Pool // of *[room]byte, to read bodies through
 
 	unconditional atomic.Bool // the service knows no If-None-Match
 }
@@ -54,6 +56,7 @@ func Open(cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{cfg: cfg, where: "s3://" + cfg.Bucket + " at " + end.Host}
+	s.rooms.New = func() any { return new([room]byte) }
 	s.who = &provider{cfg: cfg.Credentials}
 	s.creds = credentials.New(s.who)
 	transport := newTransport(cfg)
@@ -124,7 +127,8 @@ func (s *Store) store(ctx context.Context, key, contentType string, body *io.Sec
 		return &upload.Error{Kind: upload.Invalid, Where: s.where, Err: err}
 	}
 	p := parcel{key: s.cfg.Prefix + key, body: body}
-	if err := p.measure(); err != nil {
+	var err error
+	if p.sum, err = s.sum(body); err != nil {
 		return &upload.Error{Kind: upload.Invalid, Where: s.where, Key: key, Err: err}
 	}
 	p.opts = minio.PutObjectOptions{
@@ -132,11 +136,12 @@ func (s *Store) store(ctx context.Context, key, contentType string, body *io.Sec
 		DisableContentSha256: true, // the signature has the MD5 in it
 	}
 	if once {
-		if done, err := s.condition(ctx, &p); done || err != nil {
+		var done bool
+		if done, err = s.condition(ctx, &p); done || err != nil {
 			return s.wrong(ctx, key, err)
 		}
 	}
-	err := s.send(ctx, p)
+	err = s.send(ctx, p)
 	if once && unknownCondition(err) && !s.unconditional.Swap(true) {
 		s.cfg.Logger.Info("the store knows no conditional put: it is asked for each object first", "store", s.where)
 		return s.store(ctx, key, contentType, body, once)
@@ -187,17 +192,16 @@ func (s *Store) compare(ctx context.Context, p parcel) error {
 	return &upload.Error{Kind: upload.Conflict, Where: s.where, Key: p.key}
 }
 
-// measure reads the body once for its sum.
-func (p *parcel) measure() (err error) {
-	p.sum, err = sum(p.body)
-	return err
-}
+// room is through how much of it at a time a body is read for its sum.
+const room = 32 << 10
 
 // sum is the MD5 of a body: what Content-MD5 and mostly the ETag are. SHA-256 beside it would
 // cost twice as much.
-func sum(body *io.SectionReader) (digest [md5.Size]byte, err error) {
-	h := md5.New() //nolint:gosec // S3's own
-	n, err := io.Copy(h, whole(body))
+func (s *Store) sum(body *io.SectionReader) (digest [md5.Size]byte, err error) {
+	h := md5.New()                         //nolint:gosec // S3's own
+	through := s.rooms.Get().(*[room]byte) //nolint:forcetypeassert // nothing else is in there
+	defer s.rooms.Put(through)
+	n, err := io.CopyBuffer(h, whole(body), through[:])
 	if err == nil && n != body.Size() {
 		err = fmt.Errorf("the object has %d bytes where %d were promised", n, body.Size())
 	}
