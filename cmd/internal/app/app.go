@@ -14,6 +14,7 @@ import (
 	"github.com/millrace-video/millrace/cmd/internal/api"
 	"github.com/millrace-video/millrace/cmd/internal/config"
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/soft"
 	"github.com/millrace-video/millrace/pipeline"
 	"github.com/millrace-video/millrace/pool"
 	"github.com/millrace-video/millrace/stages/send/rtsp"
@@ -33,6 +34,7 @@ type App struct {
 	storage   *storage
 	spool     spooled
 	snapshots *snapshots // nil before it is open
+	keys      *soft.Keys // what decodes key frames, for snapshots and motion; closed with the snapshots
 	uploads   *uploads   // nil where nothing goes up
 	clouds    *clouds    // nil where no channel's stream does
 	events    *events
@@ -66,7 +68,8 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 		return errors.Join(err, listener.Close(), threads.Close(time.Second))
 	}
 	a.recorders = newRecorders(a.storage, a.storage, a.clock, a.log)
-	a.events = newEvents(a.cfg, a.recorders, a.clock, a.log)
+	a.keys = soft.NewKeys(Decoders())
+	a.events = newEvents(a.cfg, a.recorders, a.keys, a.clock, a.log)
 	a.events.pins = a.storage
 	if err = a.startUploads(); err != nil { //nolint:contextcheck // uploads live until their exit
 		return errors.Join(err, a.endUploads(context.WithoutCancel(ctx), leastTime), a.storage.end(), listener.Close(), threads.Close(time.Second))

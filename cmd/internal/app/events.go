@@ -12,6 +12,7 @@ import (
 	"github.com/millrace-video/millrace/cmd/internal/api"
 	"github.com/millrace-video/millrace/cmd/internal/config"
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/soft"
 	"github.com/millrace-video/millrace/pipeline"
 	"github.com/millrace-video/millrace/pool"
 	"github.com/millrace-video/millrace/stages/cloud"
@@ -64,8 +65,8 @@ type eventChannel struct {
 const eventWorkers = 4
 
 // newEvents returns event handling for the channels that are to have it.
-func newEvents(cfg config.Config, recorders *recorders, clock *hal.Clock, log *slog.Logger) *events {
-	e := &events{clock: clock, log: log, keys: newMotionKeys(), handling: event.NewHandling(event.HandlingConfig{Clock: clock, Log: log}), channels: map[string]*eventChannel{}}
+func newEvents(cfg config.Config, recorders *recorders, keys *soft.Keys, clock *hal.Clock, log *slog.Logger) *events {
+	e := &events{clock: clock, log: log, keys: newMotionKeys(keys), handling: event.NewHandling(event.HandlingConfig{Clock: clock, Log: log}), channels: map[string]*eventChannel{}}
 	for _, ch := range cfg.Channels {
 		if !ch.Events.Enabled {
 			continue

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace-video/millrace/cmd/internal/api"
 	"github.com/millrace-video/millrace/cmd/internal/config"
 	"github.com/millrace-video/millrace/hal"
+	"github.com/millrace-video/millrace/hal/soft"
 	"github.com/millrace-video/millrace/stages/event"
 )
 
@@ -33,7 +34,7 @@ func handling(t *testing.T) (*events, *eventChannel) {
 	cfg := config.Default()
 	cfg.Data = t.TempDir()
 	cfg.Channels = []config.Channel{config.DefaultChannel("gate", config.FromURL("synth://"))}
-	e := newEvents(cfg, nil, hal.NewClock(), slog.New(slog.DiscardHandler))
+	e := newEvents(cfg, nil, soft.NewKeys(soft.Driver{}), hal.NewClock(), slog.New(slog.DiscardHandler))
 	c := e.channels["gate"]
 	_, err := c.journal.open()
 	require.NoError(t, err)

@@ -16,10 +16,11 @@ import (
 	"github.com/millrace-video/millrace/stages/snapshot"
 )
 
-// newMotionKeys returns what decodes key frames for motion, on a quarter of the cores.
-func newMotionKeys() *motion.Keys {
+// newMotionKeys returns what decodes key frames for motion, on a quarter of the cores, with the
+// decoders that snapshots have too.
+func newMotionKeys(keys *soft.Keys) *motion.Keys {
 	atOnce := max(1, runtime.GOMAXPROCS(0)/4)
-	return motion.NewKeys(atOnce, soft.Driver{}, snapshot.NewFFmpeg("", atOnce, 0))
+	return motion.NewKeys(atOnce, keys, snapshot.NewFFmpeg("", atOnce, 0))
 }
 
 // CheckMotion says in which channels motion is to be looked for and this machine cannot: their

@@ -43,15 +43,14 @@ func sendsSnapshots(cfg *config.Config) bool {
 // store is open by now.
 func (a *App) openSnapshots() error {
 	cfg := a.cfg.Snapshots
-	keys := soft.NewKeys(Decoders())
 	service, err := snapshot.New(snapshot.Config{
-		Encoders: a.reg, Decoders: []snapshot.Decoder{keys, snapshot.NewFFmpeg("", 0, 0)},
+		Encoders: a.reg, Decoders: []snapshot.Decoder{a.keys, snapshot.NewFFmpeg("", 0, 0)},
 		Quality: cfg.Quality, Width: cfg.Width, Clock: a.clock, Logger: a.log,
 	})
 	if err != nil {
 		return err
 	}
-	s := &snapshots{Service: service, keys: keys, enabled: map[string]bool{}}
+	s := &snapshots{Service: service, keys: a.keys, enabled: map[string]bool{}}
 	for _, ch := range a.cfg.Channels {
 		s.enabled[ch.Name] = ch.Snapshot.Enabled
 	}
