@@ -1,3 +1,4 @@
-// Package bench is the measurement harness: whole channels under load, in one process. What
-// it measures so far are its tests; programs follow.
+// Package bench is the measurement harness behind millrace bench. A [Bench] measures one thing;
+// [Measure] runs it a number of times and returns a [Report], which prints itself in benchstat's
+// form, as JSON, and as one HTML page that needs nothing else.
 package bench

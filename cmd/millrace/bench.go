@@ -1,13 +1,14 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
-	"io"
+	"fmt"
+	"os"
+	"strings"
 	"time"
 
+	"github.com/millrace-video/millrace/bench"
 	"github.com/millrace-video/millrace/cmd/internal/app"
-	"github.com/millrace-video/millrace/cmd/internal/bench"
 	"github.com/millrace-video/millrace/stages/snapshot"
 )
 
@@ -17,8 +18,56 @@ type benchCommand struct {
 	Snapshots benchSnapshots `cmd:"" help:"How even snapshots of thousands of channels that come and go are spread, in simulated time."`
 }
 
+// benchFlags are those that every measurement has.
+type benchFlags struct {
+	JSON  bool   `name:"json" help:"Print JSON."`
+	HTML  string `name:"html" placeholder:"FILE" help:"Write a page with charts too, which needs nothing but a browser."`
+	Count int    `default:"1" placeholder:"N" help:"Runs; promises are judged on the medians. Default: ${default}."`
+	Short bool   `help:"Measure for seconds, few sizes: to see that it works."`
+}
+
+// measure runs a bench and tells what came out. It fails where a promise was not kept, or not all was measured.
+func (f *benchFlags) measure(c *console, b bench.Bench) error {
+	if f.Count < 1 || f.Count > 1000 {
+		return usageError{errors.New("--count from 1 to 1000")}
+	}
+	about := b.About()
+	r, err := bench.Measure(c.ctx, b, bench.Config{
+		Count: f.Count, Short: f.Short, Version: number(), Command: "millrace " + strings.Join(c.args, " "),
+		Tell: func(text string) { fmt.Fprintf(c.err, "bench %s: %s\n", about.Name, text) },
+	})
+	if err != nil {
+		err = fmt.Errorf("bench %s: %w", about.Name, err)
+	}
+	told := r.Print
+	if f.JSON {
+		told = r.JSON
+	}
+	err = errors.Join(err, told(c.out), f.page(r))
+	if err == nil && !r.Held() {
+		err = errors.New("not every promise was kept: see above")
+		if r.Ended != "" {
+			err = errors.New(r.Ended)
+		}
+	}
+	return err
+}
+
+// page writes the report as HTML where that was asked for.
+func (f *benchFlags) page(r *bench.Report) error {
+	if f.HTML == "" {
+		return nil
+	}
+	file, err := os.Create(f.HTML)
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.HTML(file), file.Close())
+}
+
 type benchUpload struct {
-	JSON  bool          `name:"json" help:"Print JSON."`
+	benchFlags
+
 	Delay time.Duration `default:"1050ms" placeholder:"TIME" help:"After which the store answers. Default: ${default}."`
 	Bytes int           `default:"150000" placeholder:"N" help:"Size of a picture. Default: ${default}."`
 }
@@ -28,16 +77,12 @@ func (u *benchUpload) Run(c *console) error {
 	if u.Delay < time.Millisecond || u.Delay > time.Minute || u.Bytes < 1 || u.Bytes > 10_000_000 {
 		return usageError{errors.New("--delay from 1ms to 1m, --bytes from 1 to 10000000")}
 	}
-	report, err := bench.Upload{Delay: u.Delay, Bytes: u.Bytes}.Run(c.ctx, app.Drivers())
-	if err != nil {
-		return err
-	}
-	return told(c, u.JSON, report, report.Good,
-		"not every promise was kept: 50 frames within 50 ms of the store's delay, within 150 ms from a camera, order and names right")
+	return u.measure(c, &bench.Upload{Delay: u.Delay, Bytes: u.Bytes, Registry: app.Drivers()})
 }
 
 type benchSnapshots struct {
-	JSON      bool          `name:"json" help:"Print JSON."`
+	benchFlags
+
 	Channels  int           `default:"5000" placeholder:"N" help:"Simulated channels, of which a third are offline. Default: ${default}."`
 	Interval  time.Duration `default:"60s" placeholder:"TIME" help:"From one snapshot of a channel to the next. Default: ${default}."`
 	Intervals int           `default:"60" placeholder:"N" help:"How many to simulate. Default: ${default}."`
@@ -49,22 +94,5 @@ func (s *benchSnapshots) Run(c *console) error {
 	if s.Channels < 1 || s.Channels > 1_000_000 || s.Interval < snapshot.MinInterval || s.Interval > 24*time.Hour || s.Intervals < 1 || s.Intervals > 10_000 {
 		return usageError{errors.New("--channels from 1 to 1000000, --interval from 1m to 24h, --intervals from 1 to 10000")}
 	}
-	report := bench.Snapshots{Channels: s.Channels, Interval: s.Interval, Intervals: s.Intervals, Seed: s.Seed}.Run()
-	return told(c, s.JSON, report, report.Good, "not every promise was kept: in no second more than 1.1 times the mean, each channel that stays online once an interval")
-}
-
-// told prints a report, and says what it promised where that is not kept.
-func told(c *console, asJSON bool, report interface{ Print(w io.Writer) error }, good bool, promise string) error {
-	var err error
-	if asJSON {
-		encoder := json.NewEncoder(c.out)
-		encoder.SetIndent("", "  ")
-		err = encoder.Encode(report)
-	} else {
-		err = report.Print(c.out)
-	}
-	if err == nil && !good {
-		err = errors.New(promise)
-	}
-	return err
+	return s.measure(c, &bench.Snapshots{Channels: s.Channels, Interval: s.Interval, Intervals: s.Intervals, Seed: s.Seed})
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-video/millrace/bench"
 )
 
 // U1, U2, U3: the measurement runs, keeps order and names what failed. How fast it is on a machine that tests
@@ -12,35 +14,23 @@ import (
 func TestBenchUpload(t *testing.T) {
 	r := call(t, t.TempDir(), "bench", "upload", "--json", "--delay", "300ms", "--bytes", "20000")
 	require.Contains(t, []int{0, 1}, r.code, r.err)
-	var report struct {
-		Delay float64 `json:"store_delay_s"`
-		Rows  []struct {
-			Frames         int
-			Seconds, Ratio float64
-			Reference      string
-			Retries        int
-		} `json:"uploads"`
-		Faults struct {
-			Ordered, Expected bool
-			GivenUp           []string `json:"given_up"`
-		}
-		Camera struct {
-			Frames  int
-			Seconds float64
-		}
-	}
+	var report bench.Report
 	require.NoError(t, json.Unmarshal([]byte(r.out), &report), r.err)
-	require.InDelta(t, 0.3, report.Delay, 1e-9)
-	require.Len(t, report.Rows, 6)
-	for _, row := range report.Rows {
-		require.GreaterOrEqual(t, row.Ratio, 1.0)
-		require.NotEmpty(t, row.Reference)
+	require.Contains(t, report.About, "after 0.30 s")
+	names := report.Names()
+	require.Len(t, names, 7, "six sizes and a camera")
+	for _, name := range names[:6] {
+		ratio, ok := report.Median(name, "of-delay")
+		require.True(t, ok, name)
+		require.GreaterOrEqual(t, ratio, 1.0, name)
 	}
-	require.Equal(t, 50, report.Rows[5].Frames)
-	require.True(t, report.Faults.Ordered)
-	require.True(t, report.Faults.Expected, report.Faults.GivenUp)
-	require.Equal(t, 150, report.Camera.Frames)
-	require.GreaterOrEqual(t, report.Camera.Seconds, 0.3)
+	require.Equal(t, "Upload/frames=50", names[5])
+	camera, _ := report.Median(names[6], "s/group")
+	require.GreaterOrEqual(t, camera, 0.3)
+	require.Len(t, report.Promises, 4)
+	for _, p := range report.Promises[1:3] { // in order, each once; the right two are given up
+		require.True(t, p.Held, "%+v", p)
+	}
 }
 
 func TestBenchUploadRefusesNonsense(t *testing.T) {

@@ -65,6 +65,7 @@ type console struct {
 	ctx      context.Context //nolint:containedctx // the process's life, handed to one command
 	out, err io.Writer
 	flags    logFlags
+	args     []string // the command line
 }
 
 // logger returns a logger as the flags say, and where they say nothing as the defaults do.

@@ -37,7 +37,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	err = parsed.Run(&console{ctx: ctx, out: stdout, err: stderr, flags: cmd.logFlags})
+	err = parsed.Run(&console{ctx: ctx, out: stdout, err: stderr, flags: cmd.logFlags, args: args})
 	var wrong config.FileError
 	switch {
 	case err == nil:

@@ -50,6 +50,6 @@ func TestBenchSnapshots(t *testing.T) {
 	require.Zero(t, r.code, r.err)
 	require.Contains(t, r.out, "Simulated: channels that come and go, and the time")
 	r = call(t, t.TempDir(), "bench", "snapshots", "--intervals", "5", "--json")
-	require.Contains(t, r.out, `"good": true`)
+	require.Contains(t, r.out, "\n  \"held\": true")
 	require.Equal(t, 2, call(t, t.TempDir(), "bench", "snapshots", "--interval", "10s").code)
 }

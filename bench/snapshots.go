@@ -2,8 +2,8 @@ package bench
 
 import (
 	"container/heap"
+	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"strconv"
 	"time"
@@ -31,24 +31,14 @@ const (
 // limitWindow is how much of the mean may come in a window of a second.
 const limitWindow = 1.1
 
-// SnapshotsReport is what came out.
-type SnapshotsReport struct {
-	Simulated string  `json:"simulated"` // what is
-	Channels  int     `json:"channels"`
-	Interval  float64 `json:"interval_s"`
-	Intervals int     `json:"intervals"`
-	Online    float64 `json:"online_mean"` // channels
-	Changes   int     `json:"changes"`     // of channels that came or went
-	Turns     int     `json:"snapshots"`
-	Mean      float64 `json:"mean_per_s"`
-	Most      int     `json:"most_in_a_second"`  // in any window
-	Ratio     float64 `json:"ratio"`             // of most to mean
-	Whole     int     `json:"online_throughout"` // channels that were online throughout an interval, over all intervals
-	Once      int     `json:"of_them_once"`      // that had exactly one snapshot in it
-	Twice     int     `json:"twice"`             // of any channel in one interval
-	Offline   int     `json:"of_offline"`        // snapshots of a channel that was not online
-	Took      float64 `json:"took_s"`            // real time
-	Good      bool    `json:"good"`
+// evenness is what came out of a simulation.
+type evenness struct {
+	online         float64 // channels, on average
+	changes        int     // of channels that came or went
+	turns          int     // snapshots
+	most           int     // of them in any window of a second
+	whole, once    int     // channels that were online throughout an interval, over all intervals; that had exactly one snapshot in it
+	twice, offline int     // snapshots: a second one of any channel in one interval; of a channel that was not online
 }
 
 // actor is a simulated channel.
@@ -81,7 +71,7 @@ type play struct {
 	all      []*actor
 	byName   map[string]*actor
 	queue    actors
-	report   *SnapshotsReport
+	report   evenness
 	recent   []int64 // turns of the last second
 	begin    int64   // of what is looked at
 	online   int
@@ -89,8 +79,7 @@ type play struct {
 	last     int64
 }
 
-// Run simulates.
-func (b Snapshots) Run() SnapshotsReport {
+func (b *Snapshots) defaults() {
 	if b.Channels == 0 {
 		b.Channels = 5000
 	}
@@ -100,13 +89,60 @@ func (b Snapshots) Run() SnapshotsReport {
 	if b.Intervals == 0 {
 		b.Intervals = 60
 	}
+}
+
+// About implements Bench.
+func (b *Snapshots) About() About {
+	b.defaults()
+	return About{
+		Name: "snapshots", Title: "how evenly snapshots are spread",
+		Text: fmt.Sprintf("Simulated: channels that come and go, and the time; the schedule is the appliance's. %d channels, of which a third are offline at any time, for %d intervals of %s.", b.Channels, b.Intervals, b.Interval),
+	}
+}
+
+func (b *Snapshots) name() string { return fmt.Sprintf("Snapshots/channels=%d", b.Channels) }
+
+// Run implements Bench. Each run is another play of chance.
+func (b *Snapshots) Run(ctx context.Context, r *Report) error {
+	b.defaults()
 	clock := hal.NewClock()
 	began := clock.Mono()
+	got, err := b.simulate(ctx, b.Seed+uint64(r.Runs)) //nolint:gosec // a number of runs
+	if err != nil {
+		return err
+	}
+	mean := float64(got.turns) / (b.Interval.Seconds() * float64(b.Intervals))
+	r.Add(
+		b.name(), b.Intervals, Value{mean, "mean/s"}, Value{float64(got.most), "most/s"}, Value{float64(got.most) / mean, "most/mean"},
+		Value{got.online, "channels-online"}, Value{float64(got.changes), "changes"}, Value{float64(got.turns), "snapshots"},
+		Value{float64(got.whole), "whole-intervals"}, Value{float64(got.whole - got.once), "without-exactly-one"}, Value{float64(got.twice), "twice"}, Value{float64(got.offline), "of-offline"},
+		Value{time.Duration(clock.Mono() - began).Seconds(), "s/run"},
+	)
+	return nil
+}
+
+// Judge implements Bench.
+func (b *Snapshots) Judge(r *Report) {
+	if len(r.Results) == 0 {
+		return
+	}
+	_, most := r.span(b.name(), "most/mean")
+	r.Promise(most <= limitWindow, "snapshots in any window of a second, to the mean", fmt.Sprintf("at most %.1f", limitWindow), fmt.Sprintf("%.3f", most))
+	none := func(unit, what string) {
+		_, n := r.span(b.name(), unit)
+		r.Promise(n == 0, what, "none", figure(n))
+	}
+	none("without-exactly-one", "channels that were online throughout an interval and had not exactly one snapshot in it")
+	none("twice", "channels that had two in an interval")
+	none("of-offline", "snapshots of a channel that was offline")
+	least, _ := r.span(b.name(), "whole-intervals")
+	r.Promise(least > 0, "there were channels online throughout an interval", "some", figure(least))
+}
+
+// simulate plays all intervals.
+func (b *Snapshots) simulate(ctx context.Context, seed uint64) (evenness, error) {
 	p := &play{
-		cfg: b, rnd: rand.New(rand.NewPCG(b.Seed, 7)), schedule: snapshot.NewSchedule(b.Interval), byName: map[string]*actor{}, //nolint:gosec // no secret
-		report: &SnapshotsReport{
-			Simulated: "channels that come and go, and the time; the schedule is the appliance's", Channels: b.Channels, Interval: b.Interval.Seconds(), Intervals: b.Intervals,
-		},
+		cfg: *b, rnd: rand.New(rand.NewPCG(seed, 7)), schedule: snapshot.NewSchedule(b.Interval), byName: map[string]*actor{}, //nolint:gosec // no secret
 	}
 	p.populate()
 	step := int64(b.Interval)
@@ -114,15 +150,13 @@ func (b Snapshots) Run() SnapshotsReport {
 	p.until(first)
 	p.begin = first
 	for i := range int64(b.Intervals) {
+		if ctx.Err() != nil {
+			return evenness{}, context.Cause(ctx)
+		}
 		p.interval(first+step*i, first+step*(i+1))
 	}
-	r := p.report
-	r.Mean = float64(r.Turns) / (b.Interval.Seconds() * float64(b.Intervals))
-	r.Online = p.weight / float64(step*int64(b.Intervals))
-	r.Ratio = float64(r.Most) / r.Mean
-	r.Took = time.Duration(clock.Mono() - began).Seconds()
-	r.Good = r.Ratio <= limitWindow && r.Once == r.Whole && r.Twice == 0 && r.Offline == 0 && r.Whole > 0
-	return *r
+	p.report.online = p.weight / float64(step*int64(b.Intervals))
+	return p.report, nil
 }
 
 func (p *play) populate() {
@@ -157,13 +191,13 @@ func (p *play) interval(from, to int64) {
 	p.until(to)
 	for _, a := range p.all {
 		if a.online && a.since <= from {
-			p.report.Whole++
+			p.report.whole++
 			if a.turns == 1 {
-				p.report.Once++
+				p.report.once++
 			}
 		}
 		if a.turns > 1 {
-			p.report.Twice++
+			p.report.twice++
 		}
 	}
 }
@@ -206,7 +240,7 @@ func (p *play) change(a *actor) {
 	a.next = now + p.stay(a.online)
 	heap.Fix(&p.queue, 0)
 	if p.begin > 0 {
-		p.report.Changes++
+		p.report.changes++
 	}
 }
 
@@ -216,22 +250,12 @@ func (p *play) turn(at int64, a *actor) {
 		return
 	}
 	if !a.online {
-		p.report.Offline++
+		p.report.offline++
 	}
-	p.report.Turns++
+	p.report.turns++
 	p.recent = append(p.recent, at)
 	for at-p.recent[0] >= int64(time.Second) {
 		p.recent = p.recent[1:]
 	}
-	p.report.Most = max(p.report.Most, len(p.recent))
-}
-
-// Print writes the report for a person.
-func (r SnapshotsReport) Print(w io.Writer) error {
-	_, err := fmt.Fprintf(w, `Simulated: %s.
-%d channels, of which %.0f are online on average; they come or go %d times in %d intervals of %.0f s (%.1f s here).
-%d snapshots, %.2f a second; at most %d in any window of a second: %.3f of the mean (limit %.1f).
-Of the channels that were online throughout an interval, %d of %d had exactly one snapshot in it; %d had two, %d were of one offline.
-`, r.Simulated, r.Channels, r.Online, r.Changes, r.Intervals, r.Interval, r.Took, r.Turns, r.Mean, r.Most, r.Ratio, limitWindow, r.Once, r.Whole, r.Twice, r.Offline)
-	return err
+	p.report.most = max(p.report.most, len(p.recent))
 }

@@ -21,7 +21,7 @@ const groupsWanted = 3
 
 // camera uploads the pictures of an RTSP camera of 50 a second through a channel's branch. The
 // camera is our own: a synthetic one, encoded to MJPEG and served.
-func (b Upload) camera(ctx context.Context, threads *pool.Pool, reg *hal.Registry) (row CameraRow, err error) {
+func (b *Upload) camera(ctx context.Context, threads *pool.Pool, reg *hal.Registry) (row cameraRow, err error) {
 	r, err := newRig(ctx, threads, b.Delay, nil, upload.Config{Parallel: 128, MaxBytes: 256 << 20})
 	if err != nil {
 		return row, err
@@ -59,13 +59,13 @@ func (b Upload) camera(ctx context.Context, threads *pool.Pool, reg *hal.Registr
 	if err != nil {
 		return row, err
 	}
-	row = CameraRow{Source: "an RTSP camera of 50 frames a second (MJPEG, 640x360; our own, on this machine)", Groups: groupsWanted, Frames: 50 * groupsWanted}
+	row = cameraRow{source: "an RTSP camera of 50 frames a second (MJPEG, 640x360; our own, on this machine)", groups: groupsWanted}
 	if s, ok := frames.Stats().(upload.FramesStats); ok && s.Taken > 0 {
-		row.Bytes = int(s.Bytes / s.Taken) //nolint:gosec // a picture's size
+		row.bytes = int(s.Bytes / s.Taken) //nolint:gosec // a picture's size
 	}
 	for i := 1; i <= groupsWanted; i++ {
 		group := all[50*i : 50*(i+1)]
-		row.Seconds = max(row.Seconds, lateness(group).Seconds())
+		row.seconds = max(row.seconds, lateness(group).Seconds())
 	}
 	return row, nil
 }

@@ -1,2 +1,0 @@
-// Package bench measures what this machine does, for millrace bench.
-package bench
