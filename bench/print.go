@@ -22,15 +22,7 @@ func (r *Report) Print(w io.Writer) error {
 	if r.About != "" {
 		fmt.Fprintf(t, "%s\n\n", capital(r.About))
 	}
-	if len(r.Results) > 0 {
-		fmt.Fprintf(t, "goos: %s\ngoarch: %s\npkg: github.com/millrace-video/millrace/bench\n", r.Machine.OS, r.Machine.Arch)
-		if r.Machine.CPU != "" {
-			fmt.Fprintf(t, "cpu: %s\n", r.Machine.CPU)
-		}
-		for _, one := range r.Results {
-			r.line(t, one)
-		}
-	}
+	r.benchstat(t)
 	if r.Runs > 1 {
 		r.medians().print(t)
 	}
@@ -42,6 +34,20 @@ func (r *Report) Print(w io.Writer) error {
 		fmt.Fprintf(t, "\nNot all was measured: %s.\n", r.Ended)
 	}
 	return t.Flush()
+}
+
+// benchstat is what benchstat reads.
+func (r *Report) benchstat(w io.Writer) {
+	if len(r.Results) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "goos: %s\ngoarch: %s\npkg: github.com/millrace-video/millrace/bench\n", r.Machine.OS, r.Machine.Arch)
+	if r.Machine.CPU != "" {
+		fmt.Fprintf(w, "cpu: %s\n", r.Machine.CPU)
+	}
+	for _, one := range r.Results {
+		r.line(w, one)
+	}
 }
 
 // line is one line of benchstat's.

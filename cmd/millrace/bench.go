@@ -9,11 +9,16 @@ import (
 
 	"github.com/millrace-video/millrace/bench"
 	"github.com/millrace-video/millrace/cmd/internal/app"
+	"github.com/millrace-video/millrace/stages/encode"
 	"github.com/millrace-video/millrace/stages/snapshot"
 )
 
 // benchCommand measures. Each measurement is a command of its own below it.
 type benchCommand struct {
+	Queue     benchQueue     `cmd:"" help:"How long a frame's hand-over to another worker takes, beside a plain ring and a Go channel."`
+	Arena     benchArena     `cmd:"" help:"What a frame's memory costs, beside Go's own."`
+	Pack      benchPack      `cmd:"" help:"What it costs to pack an access unit into a fragment of MP4."`
+	Encode    benchEncode    `cmd:"" help:"How fast 1 to N workers encode MJPEG, and that the order is kept."`
 	Upload    benchUpload    `cmd:"" help:"How long pictures take to a store that answers late: alone, 50 at once, and from a camera."`
 	Snapshots benchSnapshots `cmd:"" help:"How even snapshots of thousands of channels that come and go are spread, in simulated time."`
 }
@@ -63,6 +68,39 @@ func (f *benchFlags) page(r *bench.Report) error {
 		return err
 	}
 	return errors.Join(r.HTML(file), file.Close())
+}
+
+type benchQueue struct{ benchFlags }
+
+// Run measures hand-overs.
+func (q *benchQueue) Run(c *console) error { return q.measure(c, &bench.Queue{}) }
+
+type benchArena struct{ benchFlags }
+
+// Run measures memory.
+func (a *benchArena) Run(c *console) error { return a.measure(c, &bench.Arena{}) }
+
+type benchPack struct{ benchFlags }
+
+// Run measures packing.
+func (p *benchPack) Run(c *console) error { return p.measure(c, &bench.Pack{}) }
+
+type benchEncode struct {
+	benchFlags
+
+	Size    string `default:"1920x1080" placeholder:"WxH" help:"Of a picture, both even. Default: ${default}."`
+	Quality int    `default:"80" placeholder:"N" help:"1 to 100. Default: ${default}."`
+	Workers int    `placeholder:"N" help:"The most of them. Default: one for each core."`
+}
+
+// Run measures encoding.
+func (e *benchEncode) Run(c *console) error {
+	var size encode.Size
+	if n, err := fmt.Sscanf(e.Size+" ", "%dx%d ", &size.Width, &size.Height); n != 2 || err != nil || size.Width%2+size.Height%2 != 0 ||
+		min(size.Width, size.Height) < 160 || max(size.Width, size.Height) > 7680 || e.Quality < 1 || e.Quality > 100 || e.Workers < 0 || e.Workers > 64 {
+		return usageError{errors.New("--size as 1920x1080, both sides even and from 160 to 7680, --quality from 1 to 100, --workers from 1 to 64")}
+	}
+	return e.measure(c, &bench.Encode{Size: size, Quality: e.Quality, Workers: e.Workers, Registry: app.Drivers()})
 }
 
 type benchUpload struct {
