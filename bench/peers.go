@@ -32,6 +32,7 @@ type job struct {
 	channels int
 	readers  int // that will watch
 	codec    hal.Codec
+	profile  string // where ours writes profiles; "": nowhere
 }
 
 func channelName(i int) string { return fmt.Sprintf("cam%03d", i) }
@@ -112,7 +113,11 @@ func millraceCommand(ctx context.Context, j job) ([]*exec.Cmd, error) {
 	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
 		return nil, err
 	}
-	return []*exec.Cmd{exec.CommandContext(ctx, j.self.Path, append(slices.Clone(j.self.Run), "--config", file)...)}, nil
+	args := append(slices.Clone(j.self.Run), "--config", file)
+	if j.profile != "" {
+		args = append(args, "--profile", filepath.Join(j.profile, fmt.Sprintf("channels=%d,viewers=%d", j.channels, j.readers)))
+	}
+	return []*exec.Cmd{exec.CommandContext(ctx, j.self.Path, args...)}, nil
 }
 
 // ffmpegCommands is one process a camera: its demuxer reads, its muxer writes fragments of a second.

@@ -21,6 +21,7 @@ type Record struct {
 	Peers    []string      // ffmpeg, gstreamer, mediamtx; auto: those that are there; none. Default auto
 	Capacity []int         // channels to try in this order, until they are too many; nil: not looked for
 	Dir      string        // where recordings go for as long as it takes; default the system's temporary folder
+	Profile  string        // where ours writes profiles of CPU and memory, which costs; "": nowhere
 	Self     Self
 
 	skipped  []string

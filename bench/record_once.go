@@ -43,7 +43,7 @@ func (b *Record) once(ctx context.Context, one recorder, channels, viewers int) 
 		return m, err
 	}
 	defer func() { err = errors.Join(err, cameras.end()) }()
-	j := job{self: b.Self, dir: dir, channels: channels, readers: channels * viewers, codec: b.Clip.Codec}
+	j := job{self: b.Self, dir: dir, channels: channels, readers: channels * viewers, codec: b.Clip.Codec, profile: b.Profile}
 	if err = cameras.ask(askAddress, &j.cameras); err != nil {
 		return m, err
 	}

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	wheelSlots = 8192 // of a millisecond: nothing is due later than a GOP and a bit
-	wheelTick  = time.Millisecond
+	wheelSlots = 4096 // of a tick: nothing is due later than a GOP and a bit
+	wheelTick  = 2 * time.Millisecond
 	// reportEvery is how often a camera sends sender reports.
 	reportEvery = 5 * time.Second
 	// stallLimit is how far behind a reader may fall before the camera gives it up: its bytes

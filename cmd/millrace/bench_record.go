@@ -24,6 +24,7 @@ type benchRecord struct {
 	Capacity bool          `help:"Instead, find how many cameras this machine records: 256, then more."`
 	Tries    []int         `placeholder:"N,…" help:"With --capacity: how many cameras to try, in this order."`
 	Dir      string        `placeholder:"DIR" help:"For the recordings, about 0.5 MB a camera and second, for as long as one lasts. Default: the system's temporary folder."`
+	Profile  string        `placeholder:"DIR" help:"Write profiles of this program's CPU and memory there, which costs a little."`
 }
 
 // Run measures recording.
@@ -33,7 +34,7 @@ func (r *benchRecord) Run(c *console) error {
 		return usageError{err}
 	}
 	b := &bench.Record{
-		Channels: r.Channels, Window: r.Time, WarmUp: r.WarmUp, Viewers: r.Viewers, Peers: r.Peers, Dir: r.Dir,
+		Channels: r.Channels, Window: r.Time, WarmUp: r.WarmUp, Viewers: r.Viewers, Peers: r.Peers, Dir: r.Dir, Profile: r.Profile,
 		Clip: bench.ClipSpec{Codec: codec, Bitrate: r.Bitrate * 1000, GOP: 50},
 	}
 	if n, failed := fmt.Sscanf(r.Size+" ", "%dx%d ", &b.Clip.Width, &b.Clip.Height); n != 2 || failed != nil {
