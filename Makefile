@@ -11,10 +11,10 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint breaches bench fuzz torture trace cross hil power clean
+.PHONY: help run build test lint breaches allocs bench bench-full gobench fuzz torture trace cross hil power clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## bin/millrace, stripped
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/millrace
@@ -36,8 +36,17 @@ breaches: ## only that each house rule catches its breach
 trace: ## which tests name which requirement; fails where a built one has none
 	@$(GO) run ./.ci/trace
 
-bench: ## the speed figures, in benchstat's form (COUNT=10 for statistics)
+allocs: ## the guard on allocations: none for a frame from the socket to the file
+	@bash .ci/allocs
+
+bench: build ## a short run of every measurement, into bin/bench: figures and pages (NAMES="queue pack")
 	@bash .ci/bench
+
+bench-full: build ## five runs of each at full length, whose medians count (COUNT=5)
+	@COUNT=$(or $(COUNT),5) bash .ci/bench
+
+gobench: ## the Go benchmarks of the packages, in benchstat's form (COUNT=10 for statistics)
+	@bash .ci/gobench
 
 fuzz: ## every fuzz target for a short while (FUZZTIME=10s)
 	@bash .ci/fuzz

@@ -11,7 +11,7 @@ const (
 	chartWide  = 420.0
 	chartHigh  = 240.0
 	barHigh    = 15.0
-	letterWide = 6.6
+	letterWide = 6.9
 	colours    = 6
 )
 

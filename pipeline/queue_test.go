@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace-video/millrace/bench"
 	"github.com/millrace-video/millrace/hal"
 	"github.com/millrace-video/millrace/pipeline"
 	"github.com/millrace-video/millrace/pool"
@@ -300,25 +301,9 @@ func TestHandOverAllocatesNothing(t *testing.T) {
 
 // BenchmarkQueueHandOver is a frame's way from one worker to another, flat out: goal ≤ 150 ns.
 func BenchmarkQueueHandOver(b *testing.B) {
-	l := newLedger()
-	q, _ := pipeline.NewQueue("q", pipeline.Limit{Frames: 1024, Full: pipeline.Wait})
-	f := l.frame('I')
+	load, err := bench.HandOver(func(job func()) error { go job(); return nil })
+	require.NoError(b, err)
 	b.ReportAllocs()
 	b.ResetTimer()
-	go func() {
-		for range b.N {
-			_ = q.Push(f.Retain())
-		}
-		q.Close()
-	}()
-	var batch [64]hal.Frame
-	for {
-		n, err := q.PopBatch(batch[:])
-		if err != nil {
-			break
-		}
-		for _, f := range batch[:n] {
-			f.Release()
-		}
-	}
+	require.NoError(b, load.Do(b.N))
 }

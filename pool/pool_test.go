@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/millrace-video/millrace/bench"
 	"github.com/millrace-video/millrace/pool"
 )
 
@@ -464,12 +465,8 @@ func TestAClosedPoolTakesNoShares(t *testing.T) {
 
 // BenchmarkArenaGetRelease is one encoded frame's life: goal ≤ 50 ns.
 func BenchmarkArenaGetRelease(b *testing.B) {
-	a := pool.NewArena(pool.ArenaConfig{})
 	b.ReportAllocs()
-	for b.Loop() {
-		f, _ := a.Get(9000)
-		f.Release()
-	}
+	require.NoError(b, bench.GetRelease().Do(b.N))
 }
 
 func BenchmarkBuffersTakeRelease(b *testing.B) {

@@ -12,6 +12,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mp4/codecs"
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace-video/millrace/bench"
 	"github.com/millrace-video/millrace/hal"
 	"github.com/millrace-video/millrace/pool"
 	"github.com/millrace-video/millrace/stages/pack"
@@ -293,27 +294,10 @@ func TestPackingAllocatesNothing(t *testing.T) { // P3
 // BenchmarkPack is one access unit of 20 KB packed and handed to /dev/null, 25 to a fragment
 // and so to a system call.
 func BenchmarkPack(b *testing.B) {
-	s := stream()
-	p := planned(b, s)
-	a := pool.NewArena(pool.ArenaConfig{})
-	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	load, done, err := bench.Packing()
 	require.NoError(b, err)
-	var v pack.Vector
 	b.ReportAllocs()
-	n := 0
-	for b.Loop() {
-		n++
-		buf, err := a.Get(20_000)
-		if err != nil {
-			b.Fatal(err)
-		}
-		at := time.Duration(n) * 40 * time.Millisecond
-		_ = p.Add(hal.Frame{Buf: buf, Stream: s, Key: n%50 == 1, Stamp: hal.Stamp{DTS: at, PTS: at + 40*time.Millisecond}})
-		if p.Ready(time.Second) {
-			if _, err := v.Write(null, p.Cut()); err != nil {
-				b.Fatal(err)
-			}
-			p.Release()
-		}
-	}
+	b.ResetTimer()
+	require.NoError(b, load.Do(b.N))
+	require.NoError(b, done())
 }
