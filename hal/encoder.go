@@ -37,6 +37,7 @@ type EncoderConfig struct {
 	Prefer   []string // encoders by name, tried first and in this order (H3)
 
 	Workers *pool.Workers // runs the parallel jobs; the caller reserves Parallel of them
+	Nice    int           // nice value of those jobs' threads (P5), as far as the system allows it; 0 is the usual one
 	Arena   *pool.Arena   // where encoded frames lie; nil is one of the encoder's own
 	Clock   *Clock
 	Log     *slog.Logger

@@ -172,7 +172,12 @@ func (e *encoder) work() {
 	if e.started < len(e.coders) {
 		c := e.coders[e.started]
 		e.running.Add(1)
-		err := e.cfg.Workers.Go(func() error { return e.serve(c) }, e.left)
+		err := e.cfg.Workers.GoThread(func(t *pool.Thread) error {
+			if nice := e.cfg.Nice; nice != 0 {
+				_ = t.SetNice(nice) //nolint:errcheck // whoever asked for it has one too, and says that it is refused
+			}
+			return e.serve(c)
+		}, e.left)
 		if err == nil {
 			e.started++
 			return

@@ -55,7 +55,7 @@ func (s *Stage) open(ctx context.Context, in hal.Track, infos []hal.EncoderInfo,
 	enc, info, err := s.reg.OpenEncoder(ctx, hal.EncoderConfig{
 		Input: fit.track(), Codec: s.codec,
 		Bitrate: s.cfg.Bitrate, GOP: s.cfg.GOP, Profile: s.cfg.Profile, Quality: s.cfg.Quality,
-		Parallel: s.cfg.Parallel, Workers: s.env.Workers,
+		Parallel: s.cfg.Parallel, Workers: s.env.Workers, Nice: s.cfg.Nice,
 		Arena: s.arena, Clock: s.env.Clock, Log: s.env.Log,
 	}, others...)
 	if err != nil {
