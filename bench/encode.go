@@ -109,9 +109,11 @@ func (b *Encode) backend(ctx context.Context, r *Report, name string, stills *st
 		var sum turn
 		for i := range rounds {
 			sum.frames, sum.took, sum.wrong = sum.frames+all[n][i].frames, sum.took+all[n][i].took, sum.wrong+all[n][i].wrong
+			sum.cpu += all[n][i].cpu
 		}
 		rate := float64(sum.frames) / sum.took.Seconds()
-		r.Add(b.name(name, n), sum.frames, Value{1e3 / rate, "ms/frame"}, Value{rate, "frames/s"}, Value{float64(sum.wrong), "out-of-order"}, Value{float64(want.bytes) / stillCount, "B/frame"})
+		r.Add(b.name(name, n), sum.frames, Value{1e3 / rate, "ms/frame"}, Value{rate, "frames/s"},
+			Value{sum.cpu.Seconds() * 1e3 / float64(sum.frames), "cpu-ms/frame"}, Value{float64(sum.wrong), "out-of-order"}, Value{float64(want.bytes) / stillCount, "B/frame"})
 	}
 	for n := 2; n <= b.Workers; n++ {
 		var one, many float64
@@ -127,7 +129,8 @@ func (b *Encode) backend(ctx context.Context, r *Report, name string, stills *st
 type turn struct {
 	frames int
 	took   time.Duration
-	wrong  int // not the picture that was due
+	cpu    time.Duration // of this process meanwhile
+	wrong  int           // not the picture that was due
 	bytes  int
 	seen   map[int]uint32 // pictures' sums
 	detail string

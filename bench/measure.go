@@ -71,6 +71,7 @@ func Measure(ctx context.Context, b Bench, cfg Config) (*Report, error) {
 		r.Ended = err.Error()
 	}
 	b.Judge(r)
+	r.clean()
 	r.Took = time.Duration(clock.Mono() - began).Seconds()
 	return r, err
 }

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -100,9 +101,21 @@ type Limit struct {
 	Y    float64 `json:"y"`
 }
 
-// Add adds the figures of one run of one thing.
+// Add adds the figures of one run of one thing. A ratio to nothing is no figure and is left out.
 func (r *Report) Add(name string, iterations int, values ...Value) {
+	values = slices.DeleteFunc(slices.Clone(values), func(v Value) bool { return !finite(v.Value) })
 	r.Results = append(r.Results, Result{Name: name, Iterations: iterations, Values: values})
+}
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
+// clean takes what cannot be drawn, nor written as JSON, out of the charts.
+func (r *Report) clean() {
+	for _, c := range r.Charts {
+		for i := range c.Series {
+			c.Series[i].Points = slices.DeleteFunc(slices.Clone(c.Series[i].Points), func(p Point) bool { return !finite(p.X) || !finite(p.Y) })
+		}
+	}
 }
 
 // Promise adds a promise that was held or not; got is the figure as a person reads it.

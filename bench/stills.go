@@ -121,12 +121,13 @@ func (*stillSource) Close() error { return nil }
 type checker struct {
 	turn
 
-	want  map[int]uint32 // a picture's sum, by its number; nil: it is learnt
-	clock *hal.Clock
-	first int64
-	n     int
-	done  chan struct{} // closed when the source's run is over
-	ended bool
+	want     map[int]uint32 // a picture's sum, by its number; nil: it is learnt
+	clock    *hal.Clock
+	first    int64
+	cpuFirst time.Duration
+	n        int
+	done     chan struct{} // closed when the source's run is over
+	ended    bool
 }
 
 var _ pipeline.Stage = (*checker)(nil)
@@ -142,10 +143,10 @@ func (c *checker) Work(_ context.Context, f hal.Frame) error {
 	defer f.Release()
 	now := c.clock.Mono()
 	if c.n == 0 {
-		c.first, c.seen = now, map[int]uint32{}
+		c.first, c.seen, c.cpuFirst = now, map[int]uint32{}, cpuTime()
 	} else { // the first is where the count begins
 		c.frames++
-		c.took = time.Duration(now - c.first)
+		c.took, c.cpu = time.Duration(now-c.first), cpuTime()-c.cpuFirst
 	}
 	still := c.n % stillCount
 	sum := crc32.ChecksumIEEE(f.Buf.Bytes())
