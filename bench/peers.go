@@ -113,11 +113,11 @@ func millraceCommand(ctx context.Context, j job) ([]*exec.Cmd, error) {
 	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
 		return nil, err
 	}
-	args := append(slices.Clone(j.self.Run), "--config", file)
+	args := append(slices.Clone(j.self.Run[1:]), "--config", file)
 	if j.profile != "" {
 		args = append(args, "--profile", filepath.Join(j.profile, fmt.Sprintf("channels=%d,viewers=%d", j.channels, j.readers)))
 	}
-	return []*exec.Cmd{exec.CommandContext(ctx, j.self.Path, args...)}, nil
+	return []*exec.Cmd{exec.CommandContext(ctx, j.self.Run[0], args...)}, nil
 }
 
 // ffmpegCommands is one process a camera: its demuxer reads, its muxer writes fragments of a second.

@@ -185,3 +185,19 @@ func enoughFiles(want int) error {
 	}
 	return nil
 }
+
+// favour puts a process before others, where this one may: it stands for machines of their own.
+func favour(pid int) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	if err != nil {
+		return
+	}
+	for _, task := range tasks {
+		if id, err := strconv.Atoi(filepath.Base(task)); err == nil {
+			_ = unix.Setpriority(unix.PRIO_PROCESS, id, favoured) //nolint:errcheck // it needs a right that it may not have
+		}
+	}
+}
+
+// favoured is the nice value of what stands for other machines. Threads that are started later inherit it.
+const favoured = -10

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,9 +14,9 @@ import (
 // Record measures what recording costs: ours, the floor under every recorder, and the peers that are there, one after
 // the other in one go.
 type Record struct {
-	Channels []int         // of each measurement; default 8, 64, 128
-	Window   time.Duration // in which is measured; default 20 s
-	WarmUp   time.Duration // before it, once every camera plays; default 8 s
+	Channels []int         // of each measurement; default 8, 64, 128; 8 in a short run
+	Window   time.Duration // in which is measured; default 20 s; 5 s in a short run
+	WarmUp   time.Duration // before it, once every camera plays; default 8 s; 3 s in a short run
 	Clip     ClipSpec      // default 1080p H.264 of 4.1 Mbit/s and a key frame in 50
 	Viewers  bool          // ours once more with a live viewer at each camera, and what viewers cost by themselves
 	Peers    []string      // ffmpeg, gstreamer, mediamtx; auto: those that are there; none. Default auto
@@ -47,16 +48,16 @@ const (
 // CapacitySteps are the channels that are tried where capacity is looked for.
 func CapacitySteps() []int { return []int{256, 300, 350, 400, 450, 500} }
 
-func (b *Record) withDefaults() {
+func (b *Record) withDefaults(short bool) {
+	channels, window, warmUp := []int{8, 64, 128}, 20*time.Second, 8*time.Second
+	if short {
+		channels, window, warmUp = []int{8}, 5*time.Second, 3*time.Second
+	}
 	if len(b.Channels) == 0 {
-		b.Channels = []int{8, 64, 128}
+		b.Channels = channels
 	}
-	if b.Window == 0 {
-		b.Window = 20 * time.Second
-	}
-	if b.WarmUp == 0 {
-		b.WarmUp = 8 * time.Second
-	}
+	b.Window = cmp.Or(b.Window, window)
+	b.WarmUp = cmp.Or(b.WarmUp, warmUp)
 	b.Clip = b.Clip.withDefaults()
 	if b.starts == nil {
 		b.starts = map[int]startup{}
@@ -109,7 +110,7 @@ func (b *Record) About() About {
 		Name:  "record",
 		Title: "What recording costs: CPU, memory, and whether every frame is there",
 		Text: "Simulated cameras (a process of their own, not counted; packets prepared beforehand, a write for each picture and each piece of sound, " +
-			"paced and staggered) are recorded over RTSP/TCP by each recorder in turn. cpu-ms/channel-s is user and system time of all its processes in a window " +
+			"paced and staggered, put before other processes where that is allowed) are recorded over RTSP/TCP by each recorder in turn. cpu-ms/channel-s is user and system time of all its processes in a window " +
 			"after a warm-up, MB its resident memory with shared pages counted once, wakes/channel-s how often its threads waited, late-p99-ms and late-max-ms from " +
 			"when a picture or piece of sound was due until the kernel had taken all of it from the camera: the recorder's back-pressure and the simulator's own delay. " +
 			"Every file is checked frame by frame, by numbers in the pictures and the sizes of the sounds. The floor reads sockets and writes blocks of 1 MB, and parses nothing.",
@@ -119,10 +120,7 @@ func (b *Record) About() About {
 
 // Run implements Bench.
 func (b *Record) Run(ctx context.Context, r *Report) error {
-	b.withDefaults()
-	if r.Short() {
-		b.short()
-	}
+	b.withDefaults(r.Short())
 	if err := b.prepare(ctx, r); err != nil {
 		return err
 	}
@@ -157,11 +155,6 @@ func (b *Record) Run(ctx context.Context, r *Report) error {
 
 // manyViewers is how many watch each camera where the cost of one is measured.
 const manyViewers = 5
-
-// short makes it a run of a minute.
-func (b *Record) short() {
-	b.Channels, b.Window, b.WarmUp = []int{8}, 5*time.Second, 3*time.Second
-}
 
 func ours() recorder {
 	for _, r := range recorders() {

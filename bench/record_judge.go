@@ -21,7 +21,7 @@ const (
 
 // Judge implements Bench.
 func (b *Record) Judge(r *Report) {
-	b.withDefaults()
+	b.withDefaults(r.Short())
 	if len(b.Capacity) == 0 {
 		b.judgeCost(r)
 		b.judgeGrowth(r)

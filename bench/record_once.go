@@ -43,6 +43,7 @@ func (b *Record) once(ctx context.Context, one recorder, channels, viewers int) 
 		return m, err
 	}
 	defer func() { err = errors.Join(err, cameras.end()) }()
+	favour(cameras.cmd.Process.Pid)
 	j := job{self: b.Self, dir: dir, channels: channels, readers: channels * viewers, codec: b.Clip.Codec, profile: b.Profile}
 	if err = cameras.ask(askAddress, &j.cameras); err != nil {
 		return m, err
@@ -84,6 +85,7 @@ func (b *Record) watchOver(ctx context.Context, work *underway, cameras *child, 
 			return err
 		}
 		defer func() { err = errors.Join(err, watchers.end()) }()
+		favour(watchers.cmd.Process.Pid)
 	}
 	if err := wait(ctx, b.WarmUp); err != nil {
 		return err

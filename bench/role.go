@@ -18,7 +18,7 @@ import (
 type Self struct {
 	Path string   // default: this program
 	Args []string // in front of a role's name; default: bench role
-	Run  []string // in front of --config FILE and what follows; default: run
+	Run  []string // the program that records, in front of --config FILE and what follows; default: Path and run
 }
 
 func (s Self) withDefaults() (Self, error) {
@@ -33,7 +33,7 @@ func (s Self) withDefaults() (Self, error) {
 		s.Args = []string{"bench", "role"}
 	}
 	if s.Run == nil {
-		s.Run = []string{"run"}
+		s.Run = []string{s.Path, "run"}
 	}
 	return s, nil
 }
