@@ -3,11 +3,15 @@ package rtsp
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"github.com/millrace-video/millrace/pool"
 )
 
 const (
@@ -36,6 +40,12 @@ type tcpFeed struct {
 	link   *link
 	socket *net.TCPConn // under TLS where there is TLS
 	in     block
+
+	reserve *pool.Reserve // lends the memory of in
+	raw     syscall.RawConn
+	receive func(fd uintptr) bool // reads the socket once; raw's
+	got     int                   // by it
+	broke   error
 
 	channels [256]channel
 	idle     byte // a channel that nobody uses
@@ -142,7 +152,7 @@ func (f *tcpFeed) fill(ctx context.Context) error {
 		return errClosed
 	}
 	// Read takes what is there even below the mark; only waiting heeds the mark.
-	n, err := f.link.Conn.Read(f.in.space(f.room))
+	n, err := f.read()
 	f.in.w += n
 	if n > 0 {
 		f.readAt = f.source.clock.Mono()
@@ -152,6 +162,42 @@ func (f *tcpFeed) fill(ctx context.Context) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return ctx.Err()
 	}
+	return err
+}
+
+// read waits for bytes and puts them into the block. On a socket without TLS no memory is held
+// while it waits.
+func (f *tcpFeed) read() (int, error) {
+	if f.raw == nil {
+		return f.link.Conn.Read(f.in.space(f.room))
+	}
+	f.got, f.broke = 0, nil
+	if err := f.raw.Read(f.receive); err != nil {
+		return 0, err
+	}
+	return f.got, f.broke
+}
+
+// direct has the socket read by the feed itself, where the system lets it.
+func (f *tcpFeed) direct() (err error) {
+	if !canReceive {
+		return nil
+	}
+	f.receive = func(fd uintptr) bool {
+		n, err := receive(fd, f.in.space(f.room))
+		switch {
+		case errors.Is(err, syscall.EAGAIN):
+			f.in.settle()
+			return false
+		case err != nil:
+			f.broke = os.NewSyscallError("read", err)
+		case n == 0:
+			f.broke = io.EOF
+		}
+		f.got = max(n, 0)
+		return true
+	}
+	f.raw, err = f.socket.SyscallConn()
 	return err
 }
 
@@ -178,7 +224,10 @@ func (f *tcpFeed) interrupt() {
 }
 
 // close implements feed.
-func (f *tcpFeed) close() { f.unobserve() }
+func (f *tcpFeed) close() {
+	f.unobserve()
+	f.in.giveBack()
+}
 
 // meter measures the rate and lets the mark follow it.
 func (f *tcpFeed) meter(n int, now int64) {
