@@ -152,9 +152,10 @@ func playRTSP(ctx context.Context, url string) (conn net.Conn, o opening, err er
 	if conn, err = dialer.DialContext(ctx, "tcp", address); err != nil {
 		return nil, o, err
 	}
+	dialled := conn // what is returned is nil with an error
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, conn.Close())
+			err = errors.Join(err, dialled.Close())
 		}
 	}()
 	if err = conn.SetDeadline(time.Now().Add(dialTimeout)); err != nil {

@@ -97,7 +97,7 @@ func newRole(ctx context.Context, name string, config []byte) (role, error) {
 		}
 		return newReaders(cfg), nil
 	}
-	return nil, fmt.Errorf("no such role: %q", name)
+	return fanoutRole(name, config)
 }
 
 // child is a process in a role.

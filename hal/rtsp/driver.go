@@ -167,9 +167,6 @@ func (o *opening) start(s *Source, baseURL *base.URL) error {
 		s.feed = queue
 		return nil
 	}
-	if own.in, err = o.link.take(); err != nil {
-		return err
-	}
 	if err := own.adopt(o.link, o.socket); err != nil {
 		return err
 	}

@@ -184,13 +184,13 @@ func (f *tcpFeed) direct() (err error) {
 		return nil
 	}
 	f.receive = func(fd uintptr) bool {
-		n, err := receive(fd, f.in.space(f.room))
+		n, failed := receive(fd, f.in.space(f.room))
 		switch {
-		case errors.Is(err, syscall.EAGAIN):
+		case errors.Is(failed, syscall.EAGAIN):
 			f.in.settle()
 			return false
-		case err != nil:
-			f.broke = os.NewSyscallError("read", err)
+		case failed != nil:
+			f.broke = os.NewSyscallError("read", failed)
 		case n == 0:
 			f.broke = io.EOF
 		}

@@ -179,11 +179,14 @@ func (f *tcpFeed) assign(t *track, res *base.Response) error {
 	return nil
 }
 
-// adopt makes the feed the owner of a socket whose reader has let go.
-func (f *tcpFeed) adopt(l *link, socket *net.TCPConn) error {
+// adopt makes the feed the owner of a link's socket, whose reader lets go.
+func (f *tcpFeed) adopt(l *link, socket *net.TCPConn) (err error) {
+	if f.in, err = l.take(); err != nil {
+		return err
+	}
 	f.link, f.socket, f.in.reserve = l, socket, f.reserve
 	if l.Conn == net.Conn(socket) {
-		if err := f.direct(); err != nil {
+		if err = f.direct(); err != nil {
 			return err
 		}
 	}
