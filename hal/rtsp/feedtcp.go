@@ -61,6 +61,9 @@ type tcpFeed struct {
 	room   int   // the mark as last wanted: blocks hold twice as much
 	urgent atomic.Bool
 
+	patient int64       // until when the deadline that was set will do, while urgent
+	hurried atomic.Bool // interrupt has set another
+
 	mu   sync.Mutex
 	mark int // as the socket has it
 }
@@ -138,11 +141,7 @@ func (f *tcpFeed) fillAndKeepAlive(ctx context.Context) error {
 // fill reads once. It returns without bytes when its patience ends, so that a stall is seen.
 func (f *tcpFeed) fill(ctx context.Context) error {
 	f.observe(ctx)
-	wait := patience
-	if f.urgent.Load() || f.rate == 0 {
-		wait = liveTick
-	}
-	if err := f.link.SetReadDeadline(deadline(wait)); err != nil {
+	if err := f.setPatience(); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil { // after the deadline was set: interrupt sets it again
@@ -160,9 +159,23 @@ func (f *tcpFeed) fill(ctx context.Context) error {
 		return nil
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
+		f.patient = 0
 		return ctx.Err()
 	}
 	return err
+}
+
+// setPatience says how long the read that comes may wait. Where every byte ends it, the deadline
+// of one read does for those after it, until little of it is left.
+func (f *tcpFeed) setPatience() error {
+	if hurried := f.hurried.Swap(false); !f.urgent.Load() && f.rate > 0 {
+		f.patient = 0
+		return f.link.SetReadDeadline(deadline(patience))
+	} else if now := f.source.clock.Mono(); now >= f.patient || hurried {
+		f.patient = now + int64(liveTick)/2
+		return f.link.SetReadDeadline(deadline(liveTick))
+	}
+	return nil
 }
 
 // read waits for bytes and puts them into the block. On a socket without TLS no memory is held
@@ -218,6 +231,7 @@ func (f *tcpFeed) unobserve() {
 
 // interrupt implements feed. A deadline in the past ends a read under way.
 func (f *tcpFeed) interrupt() {
+	f.hurried.Store(true)
 	if err := f.link.SetReadDeadline(time.Unix(1, 0)); err != nil {
 		return // closed: no read is under way
 	}
