@@ -5,7 +5,8 @@
 // on: it reads large blocks, takes the RTP packets out itself and joins access units straight
 // into arena memory; RTSP messages and RTCP go to gortsplib through an in-memory connection.
 // While nobody waits for each frame, SO_RCVLOWAT lets 200 ms of media gather before the worker is
-// woken; no byte waits longer than 250 ms.
+// woken; no byte waits longer than 250 ms. The memory that is read into is lent by hal.Options.Reserve
+for as long as there is something in it.
 //
 // # The URL
 //
