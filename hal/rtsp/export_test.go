@@ -121,3 +121,6 @@ func Reorder(depth int, known bool, pts []int) []int {
 	}
 	return out
 }
+
+// UntilRead is how long a read that nobody waits for is put off.
+var UntilRead = untilRead

@@ -15,12 +15,16 @@ import (
 )
 
 const (
-	// patience is how old unread bytes get at most when nobody waits for them: what the mark
-	// leaves in the socket is read then. With what timers and a busy machine add it stays
-	// under 250 ms.
+	// patience is how old packets in a queue get at most when nobody waits for them. With what
+	// timers and a busy machine add it stays under 250 ms.
 	patience = 220 * time.Millisecond
-	// gather is how much media the mark lets come together.
+	// gather is how long media comes together between two reads that nobody waits for. They lie on
+	// whole multiples of grid on the clock, so that many cameras are read in one go: what a read
+	// costs is mostly waking up.
 	gather = 200 * time.Millisecond
+	grid   = 50 * time.Millisecond
+	// overfull is how much media wakes the reader before its time.
+	overfull = 400 * time.Millisecond
 	// liveTick is how often a stall is looked for while every byte wakes the reader.
 	liveTick = 500 * time.Millisecond
 	// rateWindow is how long the rate is measured before the mark follows it.
@@ -170,12 +174,18 @@ func (f *tcpFeed) fill(ctx context.Context) error {
 func (f *tcpFeed) setPatience() error {
 	if hurried := f.hurried.Swap(false); !f.urgent.Load() && f.rate > 0 {
 		f.patient = 0
-		return f.link.SetReadDeadline(deadline(patience))
+		return f.link.SetReadDeadline(deadline(untilRead(f.source.clock.Mono())))
 	} else if now := f.source.clock.Mono(); now >= f.patient || hurried {
 		f.patient = now + int64(liveTick)/2
 		return f.link.SetReadDeadline(deadline(liveTick))
 	}
 	return nil
+}
+
+// untilRead is how long it is until a read that nobody waits for: gather at most.
+func untilRead(now int64) time.Duration {
+	at := (now + int64(gather-grid)) / int64(grid) * int64(grid)
+	return time.Duration(at - now + int64(grid))
 }
 
 // read waits for bytes and puts them into the block. On a socket without TLS no memory is held
@@ -259,8 +269,9 @@ func (f *tcpFeed) meter(n int, now int64) {
 	}
 	f.rate += (rate - f.rate) / 4
 	f.since, f.bytes = now, 0
-	want := min(max(int(f.rate*int64(gather)/int64(time.Second)), 1), maxMark)
-	f.room = want
+	media := func(d time.Duration) int { return min(max(int(f.rate*int64(d)/int64(time.Second)), 1), maxMark) }
+	f.room = media(gather)
+	want := media(overfull)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.urgent.Load() {
