@@ -188,7 +188,7 @@ func (b *Fanout) listenTo(ctx context.Context, r *Report, s relay, server *under
 		}
 		cost := float64(after.CPU-before.CPU) / 1e6 / seconds
 		r.Add(name, 1, Value{cost, unitServer}, Value{float64(after.Wakes-before.Wakes) / seconds, "wakes/s"},
-			Value{got.Late.P99, unitBehind}, Value{float64(got.Missing), "missing"})
+			Value{got.Late.P50, "late-p50-ms"}, Value{got.Late.P99, unitBehind}, Value{float64(got.Missing), "missing"})
 		return cost, got, nil
 	}
 	if err = wait(ctx, b.Settle); err != nil {
