@@ -41,7 +41,7 @@ func (b *Upload) camera(ctx context.Context, threads *pool.Pool, reg *hal.Regist
 		defer cancel()
 		err = errors.Join(err, eng.Exit(leave), server.Close(leave))
 	}()
-	film, err := newReel(ctx, reg, synth.Rate{Num: 50, Den: 1}, b.Bytes)
+	film, err := newAlbum(ctx, reg, synth.Rate{Num: 50, Den: 1}, b.Bytes)
 	if err != nil {
 		return row, err
 	}

@@ -53,9 +53,10 @@ type SourceStats struct {
 
 // Options is what the engine gives a source. The zero value works.
 type Options struct {
-	Transport string // RTSP: "tcp", "udp", "multicast" or "" (try UDP only where told to: TCP)
-	Buffers   int    // raw pictures to allocate; 0 is the driver's choice
-	ArenaMax  int    // bytes of encoded frames on loan at once; 0 is the arena's default
+	Transport string        // RTSP: "tcp", "udp", "multicast" or "" (try UDP only where told to: TCP)
+	Buffers   int           // raw pictures to allocate; 0 is the driver's choice
+	ArenaMax  int           // bytes of encoded frames on loan at once; 0 is the arena's default
+	Reserve   *pool.Reserve // where the arena's memory comes from; nil: an arena has its own
 	Clock     *Clock
 	Log       *slog.Logger
 }
@@ -72,7 +73,16 @@ func (o Options) WithDefaults() Options {
 }
 
 // Arena returns an arena of the size that the options ask for.
-func (o Options) Arena() *pool.Arena { return pool.NewArena(pool.ArenaConfig{Max: o.ArenaMax}) }
+func (o Options) Arena() *pool.Arena {
+	return pool.NewArena(pool.ArenaConfig{Max: o.ArenaMax, Reserve: o.Reserve})
+}
+
+// SoundArena is Arena for a track of sound alone, of which little comes: its chunks are small.
+func (o Options) SoundArena() *pool.Arena {
+	return pool.NewArena(pool.ArenaConfig{Chunk: soundChunk, Max: o.ArenaMax, Reserve: o.Reserve})
+}
+
+const soundChunk = 16 << 10
 
 // Driver is known by its name. What else it can do it says by implementing SourceDriver,
 // EncoderDriver and Lister.

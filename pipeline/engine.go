@@ -58,6 +58,8 @@ type Engine struct {
 	clock *hal.Clock
 	alarm *alarm
 
+	chunks *pool.Reserve // memory of all channels' encoded frames
+
 	turn chan struct{} // held by the Exit under way
 
 	mu       sync.Mutex
@@ -73,7 +75,7 @@ type Engine struct {
 // NewEngine returns an engine without channels. Nothing runs before the first Init.
 func NewEngine(cfg Config) *Engine {
 	cfg = cfg.withDefaults()
-	return &Engine{cfg: cfg, clock: cfg.Clock, alarm: newAlarm(cfg.Clock), turn: make(chan struct{}, 1), channels: map[string]*Channel{}}
+	return &Engine{cfg: cfg, clock: cfg.Clock, alarm: newAlarm(cfg.Clock), chunks: pool.NewReserve(), turn: make(chan struct{}, 1), channels: map[string]*Channel{}}
 }
 
 // Define adds a channel without initialising it.
@@ -201,6 +203,7 @@ func (e *Engine) Exit(ctx context.Context) error {
 		c.yield()
 	}
 	errs = append(errs, e.stop())
+	e.chunks.Release()
 	return errors.Join(errs...)
 }
 

@@ -59,7 +59,7 @@ func newHead(ch *assembly) *head {
 	if h.origin.OpenTimeout <= 0 {
 		h.origin.OpenTimeout = 10 * time.Second
 	}
-	h.origin.Options.Clock = ch.eng.clock
+	h.origin.Options.Clock, h.origin.Options.Reserve = ch.eng.clock, ch.eng.chunks
 	h.origin.Options.Log = ch.log
 	for _, c := range h.origin.Candidates {
 		h.candidates = append(h.candidates, candidate{Candidate: c})

@@ -163,7 +163,7 @@ func (a *assembly) openStage(ctx context.Context, s Stage, env Env) error {
 // env is what every stage gets; queues and demand come on top.
 func (a *assembly) env(s Stage) Env {
 	return Env{
-		Channel: a.Name(), Workers: a.workers, Clock: a.eng.clock,
+		Channel: a.Name(), Workers: a.workers, Clock: a.eng.clock, Reserve: a.eng.chunks,
 		Log:             a.log.With("channel", a.Name(), "stage", s.Name()),
 		Want:            func(bool) {},
 		Losses:          func(int64) []Loss { return nil },

@@ -34,6 +34,7 @@ type Env struct {
 	Workers *pool.Workers // the channel's; a stage may run as many jobs as its Extra says
 	Clock   *hal.Clock
 	Log     *slog.Logger
+	Reserve *pool.Reserve // for arenas: the engine's; nil where a stage is opened without one
 
 	// Out passes a frame on, with its reference, whatever it returns. One goroutine at a time
 	// calls it. Nil in a branch: what is last has no next.

@@ -15,13 +15,17 @@ var ErrArenaFull = errors.New("arena is full")
 type ArenaConfig struct {
 	Chunk int // bytes in a chunk; default 128 KiB. It doubles when a frame needs more
 	Max   int // bytes of all chunks together; default 64 MiB
+	// Reserve is where chunks come from and go to as soon as they are empty. Chunk is 64 KiB then
+	// by default, and stays: a larger frame has a chunk of its own size. Nil: the arena keeps its own.
+	Reserve *Reserve
 }
 
 // Arena carves frames of any size from recycled chunks. A chunk comes home when the last of
 // its frames is released, so what is held long keeps its whole chunk: copy that out. In the
 // steady state nothing is allocated. It is safe for concurrent use.
 type Arena struct {
-	max int
+	max     int
+	reserve *Reserve
 
 	mu       sync.Mutex
 	size     int // of the next chunk
@@ -54,11 +58,14 @@ type chunk struct {
 func NewArena(cfg ArenaConfig) *Arena {
 	if cfg.Chunk <= 0 {
 		cfg.Chunk = 128 << 10
+		if cfg.Reserve != nil {
+			cfg.Chunk = 64 << 10
+		}
 	}
 	if cfg.Max <= 0 {
 		cfg.Max = 64 << 20
 	}
-	return &Arena{max: cfg.Max, size: min(cfg.Chunk, cfg.Max), untilCut: trimEvery, freed: make(chan struct{}, 1)}
+	return &Arena{max: cfg.Max, reserve: cfg.Reserve, size: min(cfg.Chunk, cfg.Max), untilCut: trimEvery, freed: make(chan struct{}, 1)}
 }
 
 // Freed receives after a chunk or the last frame on loan came home: whoever was refused with
@@ -111,10 +118,13 @@ func (a *Arena) take(n int) (*chunk, error) {
 	if n > a.max {
 		return nil, fmt.Errorf("%w: a frame of %d bytes, limit %d", ErrArenaFull, n, a.max)
 	}
+	a.trim()
+	if a.reserve != nil {
+		return a.borrow(n)
+	}
 	for a.size < n {
 		a.size = min(2*a.size, a.max)
 	}
-	a.trim()
 	for len(a.free) > 0 {
 		last := len(a.free) - 1
 		c := a.free[last]
@@ -132,6 +142,27 @@ func (a *Arena) take(n int) (*chunk, error) {
 	}
 	c := &chunk{arena: a, memory: make([]byte, a.size), open: true}
 	a.bytes += a.size
+	a.chunks = append(a.chunks, c)
+	return c, nil
+}
+
+// borrow is take from the reserve. An empty chunk keeps its slots and waits without memory.
+// The caller holds mu.
+func (a *Arena) borrow(n int) (*chunk, error) {
+	memory := a.reserve.Take(max(n, min(a.size, a.max-a.bytes)))
+	if a.bytes+len(memory) > max(a.max, len(memory)) {
+		a.reserve.Give(memory)
+		return nil, fmt.Errorf("%w: %d bytes in %d chunks, limit %d", ErrArenaFull, a.bytes, len(a.chunks), a.max)
+	}
+	a.bytes += len(memory)
+	c := &chunk{arena: a}
+	if last := len(a.free) - 1; last >= 0 {
+		c = a.free[last]
+		a.free[last] = nil
+		a.free = a.free[:last]
+	}
+	a.surplus = min(a.surplus, len(a.free))
+	c.memory, c.open = memory, true
 	a.chunks = append(a.chunks, c)
 	return c, nil
 }
@@ -194,7 +225,12 @@ func (a *Arena) close(c *chunk) {
 
 func (a *Arena) recycle(c *chunk) {
 	c.used, c.lent = 0, 0
-	if len(c.memory) < a.size {
+	switch {
+	case a.reserve != nil:
+		a.forget(c)
+		a.reserve.Give(c.memory)
+		c.memory = nil
+	case len(c.memory) < a.size:
 		a.forget(c)
 		a.tell()
 		return

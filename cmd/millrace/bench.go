@@ -19,8 +19,12 @@ type benchCommand struct {
 	Arena     benchArena     `cmd:"" help:"What a frame's memory costs, beside Go's own."`
 	Pack      benchPack      `cmd:"" help:"What it costs to pack an access unit into a fragment of MP4."`
 	Encode    benchEncode    `cmd:"" help:"How fast 1 to N workers encode MJPEG, and that the order is kept."`
+	Record    benchRecord    `cmd:"" help:"What recording costs: CPU, memory, lateness, every file checked; beside other recorders and the floor."`
+	Fanout    benchFanout    `cmd:"" help:"What a live reader costs, beside other servers, and that a slow one harms no other."`
+	Latency   benchLatency   `cmd:"" help:"How long a frame takes from the kernel to a live branch's sink."`
 	Upload    benchUpload    `cmd:"" help:"How long pictures take to a store that answers late: alone, 50 at once, and from a camera."`
 	Snapshots benchSnapshots `cmd:"" help:"How even snapshots of thousands of channels that come and go are spread, in simulated time."`
+	Role      benchRole      `cmd:"" hidden:"" help:"A process that a measurement starts."`
 }
 
 // benchFlags are those that every measurement has.

@@ -14,6 +14,8 @@ type runCommand struct {
 	Data   string `placeholder:"DIR" help:"Where recordings go, one folder a channel. Default: data of the configuration, else ./millrace-data."`
 	Listen string `placeholder:"ADDR" help:"HOST:PORT of the API, on this machine only. Default: listen of the configuration, else 127.0.0.1:8080."`
 	RTSP   string `name:"rtsp" placeholder:"ADDR" help:"HOST:PORT of the RTSP server. Default: rtsp.listen of the configuration, else 127.0.0.1:8554."`
+
+	Profile string `hidden:"" placeholder:"DIR" help:"Write profiles of CPU and memory there."`
 }
 
 // Run records and serves until the process is told to end.
@@ -30,11 +32,17 @@ func (r *runCommand) Run(c *console) error {
 	if r.Config == "" {
 		cfg.Channels = discovered(c, reg, log)
 	}
-	return app.New(cfg, reg, log).Run(c.ctx, func(s app.Summary) {
-		if err := s.Print(c.out); err != nil {
-			log.Warn("the summary cannot be written", "cause", err.Error())
-		}
-	})
+	work := func() error {
+		return app.New(cfg, reg, log).Run(c.ctx, func(s app.Summary) {
+			if err := s.Print(c.out); err != nil {
+				log.Warn("the summary cannot be written", "cause", err.Error())
+			}
+		})
+	}
+	if r.Profile != "" {
+		return profiled(c.ctx, r.Profile, work)
+	}
+	return work()
 }
 
 // configuration reads the file, if there is one; the command line has the last word.

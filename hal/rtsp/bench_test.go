@@ -25,6 +25,7 @@ import (
 
 	"github.com/millrace-video/millrace/hal"
 	"github.com/millrace-video/millrace/hal/rtsp"
+	"github.com/millrace-video/millrace/pool"
 )
 
 // reel is a second of interleaved packets that can be sent again and again: 25 pictures of
@@ -105,7 +106,13 @@ func endless(t testing.TB) *fakeCamera {
 // TestNothingIsAllocated: issue, Speed: no allocation a packet from the socket to the arena, for
 // H.264 and AAC over TCP.
 func TestNothingIsAllocated(t *testing.T) {
-	s := open(t, rtsp.Driver{}, "rtsp://"+endless(t).addr+"/x")
+	reserve := pool.NewReserve() // as an engine has it
+	defer reserve.Release()
+	u, err := url.Parse("rtsp://" + endless(t).addr + "/x")
+	require.NoError(t, err)
+	s, err := rtsp.Driver{}.Open(t.Context(), u, hal.Options{Reserve: reserve})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
 	read := func() {
 		f, err := s.Read(t.Context())
 		if err != nil {
@@ -119,8 +126,9 @@ func TestNothingIsAllocated(t *testing.T) {
 	}
 	// A frame is 5.6 packets on average. What gortsplib does once a second falls below one.
 	require.Zero(t, testing.AllocsPerRun(20_000, read), "allocations a frame")
-	require.Zero(t, s.SourceStats().Lost)
-	require.Zero(t, s.SourceStats().Malformed)
+	require.Zero(t, s.(hal.Reporter).SourceStats().Lost)
+	require.Zero(t, s.(hal.Reporter).SourceStats().Malformed)
+	require.Positive(t, reserve.Stats().Lent)
 }
 
 // TestNothingIsAllocatedUnpacking covers what the stream above has not: H.265.

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/millrace-video/millrace/pool"
 )
 
 // What RTSP text may cost at most. gortsplib takes bodies of 128 KiB and header lines of 2 KiB.
@@ -32,6 +34,10 @@ type block struct {
 	buf  []byte
 	r, w int
 	junk int
+	// reserve lends the memory while there is something in it; nil: the block keeps its own.
+	reserve *pool.Reserve
+	lent    bool   // buf is the reserve's
+	rest    []byte // of one's own, for what is left of a packet
 	// known says which interleaved channels exist; nil takes any. What names another is junk.
 	known func(channel byte) bool
 }
@@ -39,6 +45,8 @@ type block struct {
 const (
 	minBlock = 64 << 10
 	maxBlock = 512 << 10
+	// restSize is more than what is mostly left of a packet.
+	restSize = 2 << 10
 )
 
 // space makes room for at least half a block and returns the free part.
@@ -52,11 +60,34 @@ func (b *block) space(want int) []byte {
 		size *= 2
 	}
 	if size > len(b.buf) {
-		grown := make([]byte, size)
+		grown := b.reserve.Take(size)
 		copy(grown, b.buf[:b.w])
-		b.buf = grown
+		b.giveBack()
+		b.buf, b.lent = grown, true
 	}
 	return b.buf[b.w:]
+}
+
+// settle gives the memory back before a wait, where little or nothing is left in it.
+func (b *block) settle() {
+	left := b.w - b.r
+	if b.reserve == nil || left > restSize || !b.lent && len(b.buf) <= restSize {
+		return
+	}
+	if b.rest == nil {
+		b.rest = make([]byte, restSize)
+	}
+	copy(b.rest, b.buf[b.r:b.w])
+	b.giveBack()
+	b.buf, b.r, b.w = b.rest, 0, left
+}
+
+// giveBack returns memory that was lent.
+func (b *block) giveBack() {
+	if b.lent {
+		b.reserve.Give(b.buf)
+	}
+	b.buf, b.lent = nil, false
 }
 
 // next takes one item out. The error says what the other end talks instead of RTSP.

@@ -4,8 +4,10 @@
 // gortsplib does the signalling. Over TCP the worker that calls Read owns the socket from PLAY
 // on: it reads large blocks, takes the RTP packets out itself and joins access units straight
 // into arena memory; RTSP messages and RTCP go to gortsplib through an in-memory connection.
-// While nobody waits for each frame, SO_RCVLOWAT lets 200 ms of media gather before the worker is
-// woken; no byte waits longer than 250 ms.
+// While nobody waits for each frame, the socket is read every 200 ms, at times that cameras have in
+// common, and SO_RCVLOWAT keeps what comes in between from waking anybody unless it is twice as much;
+// no byte waits longer than 250 ms. The memory that is read into is lent by hal.Options.Reserve
+// for as long as there is something in it.
 //
 // # The URL
 //

@@ -124,7 +124,7 @@ func (o *opening) play(client *gortsplib.Client) (*Source, error) {
 	s := &Source{
 		explainer: o.explainer, firstWait: o.driver.FirstWait, client: client, clock: o.opts.Clock, log: o.opts.Log,
 	}
-	s.makeTracks(found, o.opts.Arena())
+	s.makeTracks(found, o.opts.Arena(), o.opts.SoundArena())
 	if err := o.start(s, desc.BaseURL); err != nil {
 		s.giveBack()
 		return nil, err
@@ -134,7 +134,7 @@ func (o *opening) play(client *gortsplib.Client) (*Source, error) {
 
 // start sets up the tracks, plays, and takes the socket where media comes over it.
 func (o *opening) start(s *Source, baseURL *base.URL) error {
-	own := &tcpFeed{source: s}
+	own := &tcpFeed{source: s, reserve: o.opts.Reserve}
 	secure := false
 	for _, t := range s.tracks {
 		secure = secure || t.media.Profile == headers.TransportProfileSAVP && o.target.url.Scheme == "rtsps"
@@ -167,10 +167,9 @@ func (o *opening) start(s *Source, baseURL *base.URL) error {
 		s.feed = queue
 		return nil
 	}
-	if own.in, err = o.link.take(); err != nil {
+	if err := own.adopt(o.link, o.socket); err != nil {
 		return err
 	}
-	own.adopt(o.link, o.socket)
 	s.stats.lost.Add(uint64(o.link.over))
 	s.feed = own
 	return nil

@@ -34,7 +34,7 @@ func NewDesk(sdp string) (*Desk, error) {
 		return nil, fmt.Errorf("nothing taken, left %v", left)
 	}
 	arena := opts.Arena()
-	s.makeTracks(found, arena)
+	s.makeTracks(found, arena, arena)
 	s.describeAll()
 	return &Desk{S: s, Arena: arena}, nil
 }
@@ -121,3 +121,6 @@ func Reorder(depth int, known bool, pts []int) []int {
 	}
 	return out
 }
+
+// UntilRead is how long a read that nobody waits for is put off.
+var UntilRead = untilRead

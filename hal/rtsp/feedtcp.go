@@ -3,20 +3,28 @@ package rtsp
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"github.com/millrace-video/millrace/pool"
 )
 
 const (
-	// patience is how old unread bytes get at most when nobody waits for them: what the mark
-	// leaves in the socket is read then. With what timers and a busy machine add it stays
-	// under 250 ms.
+	// patience is how old packets in a queue get at most when nobody waits for them. With what
+	// timers and a busy machine add it stays under 250 ms.
 	patience = 220 * time.Millisecond
-	// gather is how much media the mark lets come together.
+	// gather is how long media comes together between two reads that nobody waits for. They lie on
+	// whole multiples of grid on the clock, so that many cameras are read in one go: what a read
+	// costs is mostly waking up.
 	gather = 200 * time.Millisecond
+	grid   = 50 * time.Millisecond
+	// overfull is how much media wakes the reader before its time.
+	overfull = 400 * time.Millisecond
 	// liveTick is how often a stall is looked for while every byte wakes the reader.
 	liveTick = 500 * time.Millisecond
 	// rateWindow is how long the rate is measured before the mark follows it.
@@ -37,6 +45,12 @@ type tcpFeed struct {
 	socket *net.TCPConn // under TLS where there is TLS
 	in     block
 
+	reserve *pool.Reserve // lends the memory of in
+	raw     syscall.RawConn
+	receive func(fd uintptr) bool // reads the socket once; raw's
+	got     int                   // by it
+	broke   error
+
 	channels [256]channel
 	idle     byte // a channel that nobody uses
 
@@ -50,6 +64,9 @@ type tcpFeed struct {
 	fed    int64 // when gortsplib last heard something
 	room   int   // the mark as last wanted: blocks hold twice as much
 	urgent atomic.Bool
+
+	patient int64       // until when the deadline that was set will do, while urgent
+	hurried atomic.Bool // interrupt has set another
 
 	mu   sync.Mutex
 	mark int // as the socket has it
@@ -128,11 +145,7 @@ func (f *tcpFeed) fillAndKeepAlive(ctx context.Context) error {
 // fill reads once. It returns without bytes when its patience ends, so that a stall is seen.
 func (f *tcpFeed) fill(ctx context.Context) error {
 	f.observe(ctx)
-	wait := patience
-	if f.urgent.Load() || f.rate == 0 {
-		wait = liveTick
-	}
-	if err := f.link.SetReadDeadline(deadline(wait)); err != nil {
+	if err := f.setPatience(); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil { // after the deadline was set: interrupt sets it again
@@ -142,7 +155,7 @@ func (f *tcpFeed) fill(ctx context.Context) error {
 		return errClosed
 	}
 	// Read takes what is there even below the mark; only waiting heeds the mark.
-	n, err := f.link.Conn.Read(f.in.space(f.room))
+	n, err := f.read()
 	f.in.w += n
 	if n > 0 {
 		f.readAt = f.source.clock.Mono()
@@ -150,8 +163,64 @@ func (f *tcpFeed) fill(ctx context.Context) error {
 		return nil
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
+		f.patient = 0
 		return ctx.Err()
 	}
+	return err
+}
+
+// setPatience says how long the read that comes may wait. Where every byte ends it, the deadline
+// of one read does for those after it, until little of it is left.
+func (f *tcpFeed) setPatience() error {
+	if hurried := f.hurried.Swap(false); !f.urgent.Load() && f.rate > 0 {
+		f.patient = 0
+		return f.link.SetReadDeadline(deadline(untilRead(f.source.clock.Mono())))
+	} else if now := f.source.clock.Mono(); now >= f.patient || hurried {
+		f.patient = now + int64(liveTick)/2
+		return f.link.SetReadDeadline(deadline(liveTick))
+	}
+	return nil
+}
+
+// untilRead is how long it is until a read that nobody waits for: gather at most.
+func untilRead(now int64) time.Duration {
+	at := (now + int64(gather-grid)) / int64(grid) * int64(grid)
+	return time.Duration(at - now + int64(grid))
+}
+
+// read waits for bytes and puts them into the block. On a socket without TLS no memory is held
+// while it waits.
+func (f *tcpFeed) read() (int, error) {
+	if f.raw == nil {
+		return f.link.Conn.Read(f.in.space(f.room))
+	}
+	f.got, f.broke = 0, nil
+	if err := f.raw.Read(f.receive); err != nil {
+		return 0, err
+	}
+	return f.got, f.broke
+}
+
+// direct has the socket read by the feed itself, where the system lets it.
+func (f *tcpFeed) direct() (err error) {
+	if !canReceive {
+		return nil
+	}
+	f.receive = func(fd uintptr) bool {
+		n, failed := receive(fd, f.in.space(f.room))
+		switch {
+		case errors.Is(failed, syscall.EAGAIN):
+			f.in.settle()
+			return false
+		case failed != nil:
+			f.broke = os.NewSyscallError("read", failed)
+		case n == 0:
+			f.broke = io.EOF
+		}
+		f.got = max(n, 0)
+		return true
+	}
+	f.raw, err = f.socket.SyscallConn()
 	return err
 }
 
@@ -172,13 +241,17 @@ func (f *tcpFeed) unobserve() {
 
 // interrupt implements feed. A deadline in the past ends a read under way.
 func (f *tcpFeed) interrupt() {
+	f.hurried.Store(true)
 	if err := f.link.SetReadDeadline(time.Unix(1, 0)); err != nil {
 		return // closed: no read is under way
 	}
 }
 
 // close implements feed.
-func (f *tcpFeed) close() { f.unobserve() }
+func (f *tcpFeed) close() {
+	f.unobserve()
+	f.in.giveBack()
+}
 
 // meter measures the rate and lets the mark follow it.
 func (f *tcpFeed) meter(n int, now int64) {
@@ -196,8 +269,9 @@ func (f *tcpFeed) meter(n int, now int64) {
 	}
 	f.rate += (rate - f.rate) / 4
 	f.since, f.bytes = now, 0
-	want := min(max(int(f.rate*int64(gather)/int64(time.Second)), 1), maxMark)
-	f.room = want
+	media := func(d time.Duration) int { return min(max(int(f.rate*int64(d)/int64(time.Second)), 1), maxMark) }
+	f.room = media(gather)
+	want := media(overfull)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.urgent.Load() {

@@ -3,7 +3,25 @@ package rtsp
 import (
 	"net"
 	"syscall"
+	"unsafe"
 )
+
+const canReceive = true
+
+// receive reads a socket that never waits. The scheduler is not told of the call: it would take
+// the processor away from a thread that is back in some microseconds, and wake another for it.
+func receive(fd uintptr, p []byte) (int, error) {
+	for {
+		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		switch errno {
+		case 0:
+			return int(n), nil
+		case syscall.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}
 
 // setLowWater sets how many bytes have to be there before the socket counts as readable.
 func setLowWater(c *net.TCPConn, bytes int) error {

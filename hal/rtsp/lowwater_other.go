@@ -9,3 +9,8 @@ import (
 
 // setLowWater is not to be had on this system.
 func setLowWater(*net.TCPConn, int) error { return errors.ErrUnsupported }
+
+const canReceive = false
+
+// receive is for systems that have it.
+func receive(uintptr, []byte) (int, error) { return 0, errors.ErrUnsupported }

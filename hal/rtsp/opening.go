@@ -144,8 +144,12 @@ func (o *opening) queue(s *Source) *queueFeed {
 }
 
 // makeTracks makes the tracks that were chosen. The first with pictures is the reference.
-func (s *Source) makeTracks(found []offer, arena *pool.Arena) {
+func (s *Source) makeTracks(found []offer, pictures, sound *pool.Arena) {
 	for i, f := range found {
+		arena := sound
+		if f.track.Codec.IsVideo() {
+			arena = pictures
+		}
 		s.tracks = append(s.tracks, newTrack(s, i, f, pool.NewBuilder(arena)))
 	}
 	s.ref = s.tracks[0]
@@ -175,15 +179,24 @@ func (f *tcpFeed) assign(t *track, res *base.Response) error {
 	return nil
 }
 
-// adopt makes the feed the owner of a socket whose reader has let go.
-func (f *tcpFeed) adopt(l *link, socket *net.TCPConn) {
-	f.link, f.socket = l, socket
+// adopt makes the feed the owner of a link's socket, whose reader lets go.
+func (f *tcpFeed) adopt(l *link, socket *net.TCPConn) (err error) {
+	if f.in, err = l.take(); err != nil {
+		return err
+	}
+	f.link, f.socket, f.in.reserve = l, socket, f.reserve
+	if l.Conn == net.Conn(socket) {
+		if err = f.direct(); err != nil {
+			return err
+		}
+	}
 	f.in.known = f.known
 	for f.idle = 255; f.known(f.idle); {
 		f.idle--
 	}
 	f.readAt = f.source.clock.Mono()
 	f.fed = f.readAt
+	return nil
 }
 
 // rtpInfo is where a track stands at the session's instant 0 (RFC 2326 §12.33).

@@ -127,7 +127,7 @@ func (s *Stage) Open(ctx context.Context, env pipeline.Env) error {
 		env.Log.Warn("encoders that cannot be used", "channel", env.Channel, "stage", s.cfg.Name, "cause", err)
 	}
 	s.env = env
-	s.arena = pool.NewArena(pool.ArenaConfig{Max: s.cfg.ArenaMax})
+	s.arena = pool.NewArena(pool.ArenaConfig{Max: s.cfg.ArenaMax, Reserve: env.Reserve})
 	s.outlet = &outlet{out: env.Out, count: &s.count}
 	s.source, s.alias, s.current, s.gap = nil, nil, nil, false
 	s.failures, s.except = map[string]int{}, nil

@@ -89,7 +89,7 @@ func (m *mount) Open(_ context.Context, env pipeline.Env) error {
 	m.run++
 	m.gone = make(chan struct{})
 	m.interest = 0
-	m.arena = pool.NewArena(pool.ArenaConfig{Max: m.server.arenaBytes()})
+	m.arena = pool.NewArena(pool.ArenaConfig{Max: m.server.arenaBytes(), Reserve: env.Reserve})
 	m.w = writer{b: pool.NewBuilder(m.arena)}
 	return nil
 }

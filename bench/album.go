@@ -16,38 +16,38 @@ import (
 	"github.com/millrace-video/millrace/pool"
 )
 
-// reel is a camera of JPEGs of a wanted size: the test card under as much noise as that takes,
+// album is a camera of JPEGs of a wanted size: the test card under as much noise as that takes,
 // encoded before the camera runs, so that it costs nothing while it is measured.
-type reel struct {
+type album struct {
 	rate  synth.Rate
 	track hal.Track
 	files [][]byte // shown in turn
 }
 
 const (
-	reelWidth, reelHeight = 1280, 720
-	reelFiles             = 5
-	reelQuality           = 85
-	mostNoise             = 200
+	albumWidth, albumHeight = 1280, 720
+	albumFiles              = 5
+	albumQuality            = 85
+	mostNoise               = 200
 )
 
-var _ pipeline.Candidate = (*reel)(nil)
+var _ pipeline.Candidate = (*album)(nil)
 
-// newReel encodes pictures of about size bytes, within what one step of noise makes.
-func newReel(ctx context.Context, reg *hal.Registry, rate synth.Rate, size int) (r *reel, err error) {
-	layout, err := hal.PackedLayout(hal.I420, reelWidth, reelHeight)
+// newAlbum encodes pictures of about size bytes, within what one step of noise makes.
+func newAlbum(ctx context.Context, reg *hal.Registry, rate synth.Rate, size int) (r *album, err error) {
+	layout, err := hal.PackedLayout(hal.I420, albumWidth, albumHeight)
 	if err != nil {
 		return nil, err
 	}
-	raw := hal.Track{Codec: hal.Raw, TimeScale: 90000, Width: reelWidth, Height: reelHeight, Layout: layout, FrameRate: rate.Float(), Colour: hal.Colour{FullRange: true}}
-	encoder, _, err := reg.OpenEncoder(ctx, hal.EncoderConfig{Input: raw, Codec: hal.MJPEG, Quality: reelQuality})
+	raw := hal.Track{Codec: hal.Raw, TimeScale: 90000, Width: albumWidth, Height: albumHeight, Layout: layout, FrameRate: rate.Float(), Colour: hal.Colour{FullRange: true}}
+	encoder, _, err := reg.OpenEncoder(ctx, hal.EncoderConfig{Input: raw, Codec: hal.MJPEG, Quality: albumQuality})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, encoder.Close()) }()
-	r = &reel{rate: rate}
-	maker := jpegs{encoder: encoder, stream: &hal.Stream{Tracks: []hal.Track{raw}}, card: synth.Card{Width: reelWidth, Height: reelHeight, Rate: rate, Seed: 1}}
-	for noise := 0; len(r.files) < reelFiles && noise < mostNoise; {
+	r = &album{rate: rate}
+	maker := jpegs{encoder: encoder, stream: &hal.Stream{Tracks: []hal.Track{raw}}, card: synth.Card{Width: albumWidth, Height: albumHeight, Rate: rate, Seed: 1}}
+	for noise := 0; len(r.files) < albumFiles && noise < mostNoise; {
 		file, failed := maker.make(ctx, len(r.files), noise)
 		if failed != nil {
 			return nil, failed
@@ -83,12 +83,12 @@ func (j *jpegs) make(ctx context.Context, frame, noise int) ([]byte, error) {
 	if err = j.card.Paint(buf.Bytes(), layout, frame); err != nil {
 		return nil, err
 	}
-	picture, err := pixel.Over(hal.I420, reelWidth, reelHeight, buf.Bytes())
+	picture, err := pixel.Over(hal.I420, albumWidth, albumHeight, buf.Bytes())
 	if err != nil {
 		return nil, err
 	}
 	chance := rand.New(rand.NewPCG(uint64(frame), 1)) //nolint:gosec // noise
-	for i := range reelWidth * reelHeight {
+	for i := range albumWidth * albumHeight {
 		picture.Plane[0][i] = byte(min(255, int(picture.Plane[0][i])+chance.IntN(noise+1)))
 	}
 	if err = j.encoder.Write(ctx, hal.Frame{Buf: buf, Stream: j.stream, Key: true}); err != nil {
@@ -104,23 +104,23 @@ func (j *jpegs) make(ctx context.Context, frame, noise int) ([]byte, error) {
 }
 
 // String implements pipeline.Candidate.
-func (r *reel) String() string { return "reel" }
+func (r *album) String() string { return "album" }
 
 // Check implements pipeline.Candidate.
-func (r *reel) Check() error { return nil }
+func (r *album) Check() error { return nil }
 
 // Open implements pipeline.Candidate.
-func (r *reel) Open(_ context.Context, opts hal.Options) (hal.Source, error) {
+func (r *album) Open(_ context.Context, opts hal.Options) (hal.Source, error) {
 	opts = opts.WithDefaults()
 	return &projector{
-		reel: r, stream: &hal.Stream{Tracks: []hal.Track{r.track}}, clock: opts.Clock, arena: opts.Arena(),
+		album: r, stream: &hal.Stream{Tracks: []hal.Track{r.track}}, clock: opts.Clock, arena: opts.Arena(),
 		closed: make(chan struct{}), began: opts.Clock.Mono(),
 	}, nil
 }
 
-// projector plays a reel in real time, without end.
+// projector plays a album in real time, without end.
 type projector struct {
-	*reel
+	*album
 	stream *hal.Stream
 	clock  *hal.Clock
 	arena  *pool.Arena
@@ -152,7 +152,7 @@ func (p *projector) Read(ctx context.Context) (hal.Frame, error) {
 	select {
 	case <-wait.C:
 	case <-p.closed:
-		return hal.Frame{}, fmt.Errorf("%w: the reel is closed", hal.ErrNoSignal)
+		return hal.Frame{}, fmt.Errorf("%w: the album is closed", hal.ErrNoSignal)
 	case <-ctx.Done():
 		return hal.Frame{}, context.Cause(ctx)
 	}

@@ -11,12 +11,12 @@ import (
 )
 
 // U3: the pictures of the measurement's camera are as large as those of the reference.
-func TestTheReelsPicturesAreAsLargeAsAsked(t *testing.T) {
+func TestTheAlbumsPicturesAreAsLargeAsAsked(t *testing.T) {
 	reg := hal.NewRegistry(soft.Driver{})
 	for _, size := range []int{20_000, 150_000} {
-		r, err := newReel(t.Context(), reg, synth.Rate{Num: 50, Den: 1}, size)
+		r, err := newAlbum(t.Context(), reg, synth.Rate{Num: 50, Den: 1}, size)
 		require.NoError(t, err)
-		require.Len(t, r.files, reelFiles)
+		require.Len(t, r.files, albumFiles)
 		for _, f := range r.files {
 			require.GreaterOrEqual(t, len(f), size)
 			require.Less(t, len(f), size*5/2)
