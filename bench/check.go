@@ -31,11 +31,11 @@ type Checked struct {
 }
 
 // whole says whether every frame is there.
-func (c Checked) whole() bool {
+func (c *Checked) whole() bool {
 	return c.Missing+c.Twice+c.SoundHoles == 0 && c.NoOpening+c.NotKey == 0 && c.Tail <= tailLimit && len(c.Faults) == 0
 }
 
-func (c Checked) String() string {
+func (c *Checked) String() string {
 	if c.whole() {
 		return fmt.Sprintf("all there: %d pictures in %d files", c.Pictures, c.Files)
 	}
