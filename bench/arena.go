@@ -85,6 +85,6 @@ func (*Arena) Judge(r *Report) {
 	promiseNone(r, "Arena/ours/at-once", "allocations of a frame given back at once")
 	promiseNone(r, "Arena/ours/held", "allocations of a frame that is held for a fragment")
 	r.Charts = append(r.Charts, Chart{Title: "A frame's memory", Y: "ns a frame", Series: []Series{
-		medianBars(r, "ns/op", "ns/op", []string{"ours/at-once", "ours/held", "go-make/held"}, "Arena/", ""),
+		medianBars(r, "ns/op", []string{"ours/at-once", "ours/held", "go-make/held"}, "Arena/", ""),
 	}})
 }

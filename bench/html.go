@@ -9,7 +9,7 @@ import (
 )
 
 //go:embed page.css
-var style string //nolint:gochecknoglobals // embedded
+var style string
 
 // HTML writes the report as one page that needs nothing but a browser: its style and charts are in it,
 // and it loads nothing. It is light or dark as the reader's system is.

@@ -92,5 +92,5 @@ func (*Pack) Run(ctx context.Context, r *Report) (err error) {
 // Judge implements Bench.
 func (*Pack) Judge(r *Report) {
 	promiseNone(r, "Pack/unit=20000", "allocations of an access unit that is packed")
-	r.Charts = append(r.Charts, Chart{Title: "An access unit packed", Y: "ns", Series: []Series{medianBars(r, "ns/op", "ns/op", []string{"unit=20000"}, "Pack/", "")}})
+	r.Charts = append(r.Charts, Chart{Title: "An access unit packed", Y: "ns", Series: []Series{medianBars(r, "ns/op", []string{"unit=20000"}, "Pack/", "")}})
 }

@@ -189,17 +189,17 @@ func (*Queue) Judge(r *Report) {
 	names, _ := lines()
 	flat := Chart{Title: "Flat out", Y: "ns a frame"}
 	for _, way := range []string{"single", "batch"} {
-		flat.Series = append(flat.Series, medianBars(r, way, "ns/op", names, "Queue/", "/"+way))
+		flat.Series = append(flat.Series, medianBars(r, way, names, "Queue/", "/"+way))
 	}
-	woken := Chart{Title: "One at a time: each wakes a sleeper", Y: "ns a frame", Series: []Series{medianBars(r, "woken", "ns/op", names, "Queue/", "/woken")}}
+	woken := Chart{Title: "One at a time: each wakes a sleeper", Y: "ns a frame", Series: []Series{medianBars(r, "woken", names, "Queue/", "/woken")}}
 	r.Charts = append(r.Charts, flat, woken)
 }
 
-// medianBars is a series of medians, one for each label; a result's name is before+label+after.
-func medianBars(r *Report, name, unit string, labels []string, before, after string) Series {
+// medianBars is a series of median times, one for each label; a result's name is before+label+after.
+func medianBars(r *Report, name string, labels []string, before, after string) Series {
 	s := Series{Name: name}
 	for _, label := range labels {
-		if v, ok := r.Median(before+label+after, unit); ok {
+		if v, ok := r.Median(before+label+after, "ns/op"); ok {
 			s.Points = append(s.Points, Point{Label: label, Y: v})
 		}
 	}
