@@ -202,8 +202,6 @@ func (c Chart) across(left, right float64) (at func(x float64) float64, all []fl
 	by := func(x float64) float64 { return x }
 	if least > 0 && most/least >= 8 {
 		by = math.Log
-	} else {
-		least = min(least, 0)
 	}
 	span := by(most) - by(least)
 	if span == 0 {

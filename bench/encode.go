@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"runtime"
 	"strconv"
 	"time"
@@ -23,7 +22,8 @@ type Encode struct {
 	Workers  int           // the most; default one for each core
 	Registry *hal.Registry // has the synthetic camera, whose pictures are encoded
 
-	used map[string]string // a backend's library
+	used    map[string]string // a backend's library
+	without string            // why there is no figure of µStreamer's
 }
 
 // encodeShare is what N workers must reach of N times the rate of one.
@@ -53,9 +53,10 @@ func (b *Encode) About() About {
 	b.defaults()
 	return About{
 		Name: "encode", Title: fmt.Sprintf("MJPEG %dx%d by 1 to %d workers", b.Size.Width, b.Size.Height, b.Workers),
-		Text: fmt.Sprintf("Raw pictures (I420, %d different ones, rendered beforehand) through a whole channel: source, encode stage, branch. Quality %d. "+
-			"Each picture that comes out is compared with the one that must: order and content.", stillCount, b.Quality),
-		Peers: []string{"ustreamer"},
+		Text: fmt.Sprintf("Raw pictures (YUYV as USB cameras give, %d different ones, rendered beforehand) through a whole channel: source, encode stage, branch. Quality %d. "+
+			"Each picture that comes out is compared with the one that must: order and content. µStreamer, where it is installed, is given the same pictures by a stand-in for a camera; "+
+			"what it encodes and then throws away for the order's sake counts as out of order.", stillCount, b.Quality),
+		Peers: []string{microStreamer},
 	}
 }
 
@@ -75,11 +76,25 @@ func (b *Encode) Run(ctx context.Context, r *Report) error {
 		b.used = map[string]string{}
 	}
 	for _, backend := range backends() {
-		if err := b.backend(ctx, r, backend, stills); err != nil {
+		if err = b.backend(ctx, r, backend, stills); err != nil {
 			return err
 		}
 	}
-	return nil
+	err = b.beside(ctx, r, stills)
+	if b.without = ""; errors.Is(err, errNoPeer) && ctx.Err() == nil {
+		b.without, err = err.Error(), nil
+	}
+	return err
+}
+
+// beside measures µStreamer.
+func (b *Encode) beside(ctx context.Context, r *Report, stills *stills) (err error) {
+	p, err := newPeer(ctx, stills, b.Size.Width, b.Size.Height, b.Quality)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	return b.turns(ctx, r, microStreamer, func(n int) (turn, error) { return p.once(ctx, n, 3*part(r)) })
 }
 
 // backend measures one encoder with each number of workers in turn.
@@ -93,37 +108,42 @@ func (b *Encode) backend(ctx context.Context, r *Report, name string, stills *st
 		return err
 	}
 	b.used[name] = want.detail
-	span := 3 * part(r)
-	all := make([][]turn, b.Workers+1)
+	return b.turns(ctx, r, name, func(n int) (turn, error) { return b.once(ctx, name, n, stills, &checker{want: want.seen}, 3*part(r)) })
+}
+
+// turns gives each number of workers its turns and adds what came of them.
+func (b *Encode) turns(ctx context.Context, r *Report, name string, once func(workers int) (turn, error)) error {
+	all := make([]turn, b.Workers+1)
 	for range rounds {
 		for n := 1; n <= b.Workers; n++ {
-			r.Tell("%s, %d workers", name, n)
-			got, err := b.once(ctx, name, n, stills, &checker{want: want.seen}, span)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			r.Tell("%s, %s", name, workers(n))
+			got, err := once(n)
 			if err != nil {
 				return err
 			}
-			all[n] = append(all[n], got)
+			all[n].frames, all[n].took, all[n].wrong = all[n].frames+got.frames, all[n].took+got.took, all[n].wrong+got.wrong
+			all[n].cpu, all[n].bytes = all[n].cpu+got.cpu, all[n].bytes+got.bytes
 		}
 	}
-	for n := 1; n <= b.Workers; n++ {
-		var sum turn
-		for i := range rounds {
-			sum.frames, sum.took, sum.wrong = sum.frames+all[n][i].frames, sum.took+all[n][i].took, sum.wrong+all[n][i].wrong
-			sum.cpu += all[n][i].cpu
+	for n, t := range all[1:] {
+		frames := float64(t.frames)
+		values := []Value{{1e3 / t.rate(), "ms/frame"}, {t.rate(), "frames/s"}, {t.cpu.Seconds() * 1e3 / frames, "cpu-ms/frame"}, {float64(t.wrong), "out-of-order"}}
+		if t.bytes > 0 {
+			values = append(values, Value{float64(t.bytes) / frames, "B/frame"})
 		}
-		rate := float64(sum.frames) / sum.took.Seconds()
-		r.Add(b.name(name, n), sum.frames, Value{1e3 / rate, "ms/frame"}, Value{rate, "frames/s"},
-			Value{sum.cpu.Seconds() * 1e3 / float64(sum.frames), "cpu-ms/frame"}, Value{float64(sum.wrong), "out-of-order"}, Value{float64(want.bytes) / stillCount, "B/frame"})
-	}
-	for n := 2; n <= b.Workers; n++ {
-		var one, many float64
-		for i := range rounds {
-			one, many = one+all[1][i].rate(), many+all[n][i].rate()
+		if n > 0 {
+			values = append(values, Value{t.rate() / all[1].rate() / float64(n+1), ofNTimesOne})
 		}
-		r.Add(b.name(name, n)+"/share", rounds, Value{many / one / float64(n), "of-n-times-one"})
+		r.Add(b.name(name, n+1), t.frames, values...)
 	}
 	return nil
 }
+
+// ofNTimesOne is the unit of N workers' rate to N times the rate of one.
+const ofNTimesOne = "of-n-times-one"
 
 // turn is what came out of a channel in a while.
 type turn struct {
@@ -179,7 +199,11 @@ func (b *Encode) once(ctx context.Context, backend string, workers int, stills *
 // Judge implements Bench.
 func (b *Encode) Judge(r *Report) {
 	chart := Chart{Title: "Rate by workers", X: "workers", Y: "frames a second"}
-	for _, backend := range backends() {
+	work := Chart{Title: "CPU a frame, all of the program", X: "encoder", Y: "ms"}
+	for n := 1; n <= b.Workers; n++ {
+		work.Series = append(work.Series, Series{Name: workers(n)})
+	}
+	for _, backend := range append(backends(), microStreamer) {
 		series := Series{Name: backend}
 		for n := 1; n <= b.Workers; n++ {
 			rate, ok := r.Median(b.name(backend, n), "frames/s")
@@ -187,25 +211,37 @@ func (b *Encode) Judge(r *Report) {
 				continue
 			}
 			series.Points = append(series.Points, Point{X: float64(n), Y: rate})
-			_, wrong := r.span(b.name(backend, n), "out-of-order")
-			r.Promise(wrong == 0, fmt.Sprintf("%s, %d workers: each picture in its place", backend, n), "all", figure(wrong)+" out of order")
-			if share, ok := r.Median(b.name(backend, n)+"/share", "of-n-times-one"); ok {
-				r.Promise(share >= encodeShare, fmt.Sprintf("%s, %d workers: rate to %d times one worker's", backend, n, n), fmt.Sprintf("at least %.1f", encodeShare), fmt.Sprintf("%.3f", share))
+			cpu, _ := r.Median(b.name(backend, n), "cpu-ms/frame")
+			work.Series[n-1].Points = append(work.Series[n-1].Points, Point{Label: backend, Y: cpu})
+			if backend != microStreamer {
+				b.promise(r, backend, n)
 			}
 		}
 		if len(series.Points) > 0 {
 			chart.Series = append(chart.Series, series)
-			r.Versions = append(r.Versions, Version{backend, b.used[backend]})
+		}
+		if library := b.used[backend]; library != "" {
+			r.Versions = append(r.Versions, Version{backend, library})
 		}
 	}
-	r.Charts = append(r.Charts, chart)
-	r.Tables = append(r.Tables, Table{Title: "beside it", Columns: []string{"program", "figure"}, Rows: [][]string{{"µStreamer", b.peer()}}})
+	r.Charts = append(r.Charts, chart, work)
+	if b.without != "" {
+		r.Tables = append(r.Tables, Table{Title: "µStreamer", Rows: [][]string{{b.without}}})
+	}
 }
 
-// peer says why there is no figure of µStreamer's.
-func (b *Encode) peer() string {
-	if _, err := exec.LookPath("ustreamer"); err != nil {
-		return "not installed (Debian: ustreamer)"
+// promise judges an encoder of ours with n workers.
+func (b *Encode) promise(r *Report, backend string, n int) {
+	_, wrong := r.span(b.name(backend, n), "out-of-order")
+	r.Promise(wrong == 0, fmt.Sprintf("%s, %s: each picture in its place", backend, workers(n)), "all", figure(wrong)+" out of order")
+	if share, ok := r.Median(b.name(backend, n), ofNTimesOne); ok {
+		r.Promise(share >= encodeShare, fmt.Sprintf("%s, %s: rate to %d times one worker's", backend, workers(n), n), fmt.Sprintf("at least %.1f", encodeShare), fmt.Sprintf("%.3f", share))
 	}
-	return "installed, but it takes pictures from a V4L2 camera only: it cannot be given these (up to " + strconv.Itoa(b.Workers) + " workers)"
+}
+
+func workers(n int) string {
+	if n == 1 {
+		return "1 worker"
+	}
+	return strconv.Itoa(n) + " workers"
 }

@@ -102,7 +102,7 @@ func (p *page) promises(all []Promise) {
 			class, says = "broken", "✗ not held"
 		}
 		p.add(`<li class="card"><span class="badge %s">%s</span><div><p>%s</p><p class="limit"><b>%s</b> &nbsp;·&nbsp; limit: %s</p></div></li>`,
-			class, says, capital(one.What), one.Got, one.Limit)
+			class, says, one.What, one.Got, one.Limit)
 	}
 	p.add(`</ul>`)
 }

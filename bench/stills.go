@@ -27,7 +27,7 @@ type stills struct {
 
 // render takes pictures from a synthetic camera.
 func render(ctx context.Context, reg *hal.Registry, size encode.Size) (*stills, error) {
-	src, err := reg.Open(ctx, fmt.Sprintf("synth://?codec=raw&pixel=i420&audio=none&pace=fast&size=%dx%d&frames=%d", size.Width, size.Height, stillCount), hal.Options{})
+	src, err := reg.Open(ctx, fmt.Sprintf("synth://?codec=raw&pixel=yuyv&audio=none&pace=fast&size=%dx%d&frames=%d", size.Width, size.Height, stillCount), hal.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -146,6 +146,7 @@ func (c *checker) Work(_ context.Context, f hal.Frame) error {
 		c.first, c.seen, c.cpuFirst = now, map[int]uint32{}, cpuTime()
 	} else { // the first is where the count begins
 		c.frames++
+		c.bytes += f.Buf.Len()
 		c.took, c.cpu = time.Duration(now-c.first), cpuTime()-c.cpuFirst
 	}
 	still := c.n % stillCount
@@ -154,7 +155,6 @@ func (c *checker) Work(_ context.Context, f hal.Frame) error {
 		c.wrong++
 	}
 	c.seen[still] = sum
-	c.bytes += f.Buf.Len()
 	c.n++
 	return nil
 }
