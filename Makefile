@@ -11,7 +11,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint breaches allocs bench bench-full gobench fuzz torture trace cross hil power clean
+.PHONY: help run build test lint breaches allocs bench bench-full gobench pgo fuzz torture trace cross hil power clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ bench-full: build ## five runs of each at full length, whose medians count (COUN
 
 gobench: ## the Go benchmarks of the packages, in benchstat's form (COUNT=10 for statistics)
 	@bash .ci/gobench
+
+pgo: ## whether profile-guided optimisation pays: benchstat with and without (COUNT=10)
+	@bash .ci/pgo
 
 fuzz: ## every fuzz target for a short while (FUZZTIME=10s)
 	@bash .ci/fuzz

@@ -106,10 +106,3 @@ func promiseNone(r *Report, name, what string) {
 		r.Promise(most == 0, what, "no allocation", figure(most))
 	}
 }
-
-// promiseTime promises a median.
-func promiseTime(r *Report, name, what string, limit float64) {
-	if ns, ok := r.Median(name, "ns/op"); ok {
-		r.Promise(ns <= limit, what, fmt.Sprintf("at most %s ns", figure(limit)), figure(ns)+" ns")
-	}
-}
