@@ -117,9 +117,9 @@ func (s *session) put(out outgoing) bool {
 func (s *session) writes(out outgoing) (n int, err error) {
 	for i := 1; i < len(out.heads); i++ {
 		end := out.heads[i] - interleavedHead
-		k, err := s.write(out.rest[n:end])
-		if n += k; err != nil || n < end {
-			return n, err
+		k, failed := s.write(out.rest[n:end])
+		if n += k; failed != nil || n < end {
+			return n, failed
 		}
 	}
 	k, err := s.write(out.rest[n:])
