@@ -165,7 +165,7 @@ func (b *Record) Run(ctx context.Context, r *Report) error {
 }
 
 // manyViewers is how many watch each camera where the cost of one is measured.
-const manyViewers = 5
+const manyViewers = 9
 
 func ours() recorder {
 	for _, r := range recorders() {

@@ -189,15 +189,15 @@ func TestRecordPromises(t *testing.T) {
 		require.True(t, found, "%s: %+v", what, r.Promises)
 		return held
 	}
-	good := report(1.2, 3, 4.6, 1, 0) // a viewer costs 0.4: 2.6 of 2 are 1.3 times
+	good := report(1.2, 3, 6.2, 1, 0) // a viewer costs 0.4: 2.6 of 2 are 1.3 times
 	require.True(t, good.Held(), "%+v", good.Promises)
 	require.Len(t, good.Charts, 2)
 	for what, r := range map[string]*Report{
-		"CPU at 8 channels, nobody watching, to the floor":                report(1.3, 3, 4.6, 1, 0),
-		"CPU at 8 channels, nobody watching, to the best peer (mediamtx)": report(1.3, 3, 4.6, 1, 0),
-		"CPU at 256 channels, a viewer each":                              report(1.2, 3.2, 4.6, 1, 0),
-		"memory at 256 channels":                                          report(1.2, 3, 4.6, 1.2, 0),
-		"opening key frames lost":                                         report(1.2, 3, 4.6, 1, 1),
+		"CPU at 8 channels, nobody watching, to the floor":                report(1.3, 3, 6.2, 1, 0),
+		"CPU at 8 channels, nobody watching, to the best peer (mediamtx)": report(1.3, 3, 6.2, 1, 0),
+		"CPU at 256 channels, a viewer each":                              report(1.2, 3.2, 6.2, 1, 0),
+		"memory at 256 channels":                                          report(1.2, 3, 6.2, 1.2, 0),
+		"opening key frames lost":                                         report(1.2, 3, 6.2, 1, 1),
 	} {
 		require.False(t, held(r, what), what)
 	}

@@ -109,6 +109,12 @@ func (p *processes) stop(context.Context) error {
 	for _, cmd := range cmds {
 		_ = cmd.Process.Signal(syscall.SIGINT) //nolint:errcheck // it may have ended
 	}
+	again := time.AfterFunc(stopLimit/2, func() { // the second time is for those that wait for what does not come
+		for _, cmd := range cmds {
+			_ = cmd.Process.Signal(syscall.SIGINT) //nolint:errcheck // as above
+		}
+	})
+	defer again.Stop()
 	forced := time.AfterFunc(stopLimit, func() {
 		p.mu.Lock()
 		p.failed = errors.Join(p.failed, fmt.Errorf("%s does not end within %s of Ctrl-C", p.name, stopLimit))

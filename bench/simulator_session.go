@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	openingDelay = 5 * time.Millisecond   // from PLAY to the first parcel, at least
+	openingDelay = 100 * time.Millisecond // from PLAY to the first parcel, at least: as cameras do, and GStreamer links its elements then
 	soundLead    = 300 * time.Millisecond // of sound before the key frame, where sound comes first
 	// sendBuffer is what the kernel keeps of a camera's packets: a camera has no more.
 	sendBuffer = 256 << 10
