@@ -211,6 +211,9 @@ func (b *Record) measure(ctx context.Context, r *Report, one recorder, channels,
 		b.starts[channels] = b.starts[channels].worst(got)
 	}
 	got.add(r, name)
+	if one.name == oursName && !got.checked.whole() {
+		b.trouble = append(b.trouble, fmt.Sprintf("%s: %s; it said: %s", name, got.checked.String(), got.said))
+	}
 	return nil
 }
 

@@ -39,6 +39,7 @@ func (b *Record) findCapacity(ctx context.Context, r *Report) error {
 		a.why = fmt.Sprintf("late %.1f ms at most (p99 %.1f), %s", got.pace.Late.Max, got.pace.Late.P99, got.checked.String())
 		b.attempts = append(b.attempts, a)
 		if !a.held {
+			b.trouble = append(b.trouble, fmt.Sprintf("%s: it said: %s", name, got.said))
 			return nil
 		}
 	}

@@ -151,6 +151,7 @@ func TestFilesOfOthersAreChecked(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, got.whole(), "%+v", got)
 	require.Greater(t, got.Pictures, int64(30))
+	require.Empty(t, firstSessions([]Session{{Channel: 3, Played: 1}}), "a camera that was left before its first picture lost none")
 	sent[0].FirstPicture--
 	got, err = checkFiles(t.Context(), pattern, sent, s.clip)
 	require.NoError(t, err)

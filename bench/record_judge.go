@@ -36,7 +36,7 @@ func (b *Record) Judge(r *Report) {
 
 // left tells what was not measured.
 func (b *Record) left(r *Report) {
-	table := Table{Title: "Not measured"}
+	table := Table{Title: "Not measured, or not as it should be"}
 	for _, text := range append(slices.Clone(b.skipped), b.trouble...) {
 		table.Rows = append(table.Rows, []string{text})
 	}

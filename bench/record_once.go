@@ -17,6 +17,7 @@ type measured struct {
 	pace     Pace
 	checked  Checked
 	mp4      bool // the files were checked
+	said     string
 
 	first, connected time.Duration // from the recorder's start to the first connection, and until all cameras played
 	watched          float64       // bytes that viewers got, of those they should have
@@ -68,6 +69,7 @@ func (b *Record) once(ctx context.Context, one recorder, channels, viewers int) 
 	}
 	if m.mp4 = one.files(j, 0) != ""; m.mp4 {
 		m.checked, err = checkFiles(ctx, func(i int) string { return one.files(j, i) }, sent, b.clip)
+		m.said = work.said()
 	}
 	return m, err
 }
