@@ -31,11 +31,11 @@ type Checked struct {
 }
 
 // whole says whether every frame is there.
-func (c Checked) whole() bool {
+func (c *Checked) whole() bool {
 	return c.Missing+c.Twice+c.SoundHoles == 0 && c.NoOpening+c.NotKey == 0 && c.Tail <= tailLimit && len(c.Faults) == 0
 }
 
-func (c Checked) String() string {
+func (c *Checked) String() string {
 	if c.whole() {
 		return fmt.Sprintf("all there: %d pictures in %d files", c.Pictures, c.Files)
 	}
@@ -91,11 +91,11 @@ func checkFiles(ctx context.Context, pattern func(channel int) string, sent []Se
 	return c, nil
 }
 
-// firstSessions are the first of each camera that played, by camera.
+// firstSessions are the first of each camera in which it sent a picture, by camera.
 func firstSessions(sent []Session) []Session {
 	var first []Session
 	for _, s := range sent {
-		if s.Played != 0 && !slices.ContainsFunc(first, func(o Session) bool { return o.Channel == s.Channel }) {
+		if s.Pictures > 0 && !slices.ContainsFunc(first, func(o Session) bool { return o.Channel == s.Channel }) {
 			first = append(first, s)
 		}
 	}

@@ -122,13 +122,13 @@ func block(conn net.Conn, first []byte, file string, bytes *atomic.Int64) (err e
 		err = errors.Join(err, last, f.Close())
 	}()
 	for {
-		n, err := conn.Read(buf[w:])
+		var n int
+		n, err = conn.Read(buf[w:])
 		bytes.Add(int64(n))
 		if w += n; w == len(buf) {
 			w = 0
-			if _, err := f.Write(buf); err != nil {
-				return err
-			}
+			_, full := f.Write(buf)
+			err = errors.Join(err, full)
 		}
 		if err != nil {
 			return err
@@ -163,8 +163,8 @@ func playRTSP(ctx context.Context, url string) (conn net.Conn, o opening, err er
 	}
 	in := bufio.NewReader(conn)
 	talk := func(method, url, head string) (map[string]string, string, error) {
-		if _, err := fmt.Fprintf(conn, "%s %s RTSP/1.0\r\nCSeq: 1\r\n%s\r\n", method, url, head); err != nil {
-			return nil, "", err
+		if _, lost := fmt.Fprintf(conn, "%s %s RTSP/1.0\r\nCSeq: 1\r\n%s\r\n", method, url, head); lost != nil {
+			return nil, "", lost
 		}
 		return readAnswer(in, method)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -113,11 +114,13 @@ func millraceCommand(ctx context.Context, j job) ([]*exec.Cmd, error) {
 	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
 		return nil, err
 	}
-	args := append(slices.Clone(j.self.Run[1:]), "--config", file)
+	args := append(slices.Clone(j.self.Run[1:]), "--config", file, "--log-level", "warn")
 	if j.profile != "" {
 		args = append(args, "--profile", filepath.Join(j.profile, fmt.Sprintf("channels=%d,viewers=%d", j.channels, j.readers)))
 	}
-	return []*exec.Cmd{exec.CommandContext(ctx, j.self.Run[0], args...)}, nil
+	cmd := exec.CommandContext(ctx, j.self.Run[0], args...)
+	cmd.Stdout = io.Discard // its summary
+	return []*exec.Cmd{cmd}, nil
 }
 
 // ffmpegCommands is one process a camera: its demuxer reads, its muxer writes fragments of a second.

@@ -31,14 +31,15 @@ func (b *Record) findCapacity(ctx context.Context, r *Report) error {
 		}
 		if err != nil {
 			b.attempts = append(b.attempts, attempt{n, false, err.Error()})
-			return nil
+			return nil //nolint:nilerr // that many channels are too many: this is what was asked for
 		}
 		b.starts[n] = b.starts[n].worst(got)
 		got.add(r, name)
 		a := attempt{channels: n, held: got.pace.Late.Max <= lateLimit && got.checked.whole()}
-		a.why = fmt.Sprintf("late %.1f ms at most (p99 %.1f), %s", got.pace.Late.Max, got.pace.Late.P99, got.checked)
+		a.why = fmt.Sprintf("late %.1f ms at most (p99 %.1f), %s", got.pace.Late.Max, got.pace.Late.P99, got.checked.String())
 		b.attempts = append(b.attempts, a)
 		if !a.held {
+			b.trouble = append(b.trouble, fmt.Sprintf("%s: it said: %s", name, got.said))
 			return nil
 		}
 	}

@@ -30,14 +30,19 @@ func (b *Record) Judge(r *Report) {
 	b.judgeCapacity(r)
 	b.judgeStart(r)
 	b.judgeFiles(r)
-	rows := [][]string{}
-	for _, text := range append(slices.Clone(b.skipped), b.trouble...) {
-		rows = append(rows, []string{text})
-	}
-	if len(rows) > 0 {
-		r.Tables = append(r.Tables, Table{Title: "Not measured", Rows: rows})
-	}
+	b.left(r)
 	b.charts(r)
+}
+
+// left tells what was not measured.
+func (b *Record) left(r *Report) {
+	table := Table{Title: "Not measured, or not as it should be"}
+	for _, text := range append(slices.Clone(b.skipped), b.trouble...) {
+		table.Rows = append(table.Rows, []string{text})
+	}
+	if len(table.Rows) > 0 {
+		r.Tables = append(r.Tables, table)
+	}
 }
 
 // cpu is the median of a recorder's CPU.
@@ -56,8 +61,8 @@ func (b *Record) judgeCost(r *Report) {
 		}
 		best, bestName := math.Inf(1), ""
 		for _, one := range recorders() {
-			cpu, ok := b.cpu(r, one.name, n, 0)
-			if !ok {
+			cpu, there := b.cpu(r, one.name, n, 0)
+			if !there {
 				continue
 			}
 			table.Rows = append(table.Rows, []string{fmt.Sprint(n), one.name, figure(cpu), figure(mine / cpu)})

@@ -17,6 +17,7 @@ type measured struct {
 	pace     Pace
 	checked  Checked
 	mp4      bool // the files were checked
+	said     string
 
 	first, connected time.Duration // from the recorder's start to the first connection, and until all cameras played
 	watched          float64       // bytes that viewers got, of those they should have
@@ -38,7 +39,7 @@ func (b *Record) once(ctx context.Context, one recorder, channels, viewers int) 
 		return m, err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	cameras, err := b.Self.start(ctx, roleSimulator, SimulatorConfig{Spec: b.Clip, Clip: b.where, Channels: channels})
+	cameras, err := b.Self.start(ctx, roleSimulator, SimulatorConfig{Spec: b.Clip, Clip: b.where, Channels: channels, Packets: b.Packets})
 	if err != nil {
 		return m, err
 	}
@@ -68,6 +69,7 @@ func (b *Record) once(ctx context.Context, one recorder, channels, viewers int) 
 	}
 	if m.mp4 = one.files(j, 0) != ""; m.mp4 {
 		m.checked, err = checkFiles(ctx, func(i int) string { return one.files(j, i) }, sent, b.clip)
+		m.said = work.said()
 	}
 	return m, err
 }
@@ -87,14 +89,14 @@ func (b *Record) watchOver(ctx context.Context, work *underway, cameras *child, 
 		defer func() { err = errors.Join(err, watchers.end()) }()
 		favour(watchers.cmd.Process.Pid)
 	}
-	if err := wait(ctx, b.WarmUp); err != nil {
+	if err = wait(ctx, b.WarmUp); err != nil {
 		return err
 	}
 	seen, err := viewed(watchers)
 	if err != nil {
 		return err
 	}
-	if err := b.window(ctx, work, cameras, m); err != nil {
+	if err = b.window(ctx, work, cameras, m); err != nil {
 		return err
 	}
 	now, err := viewed(watchers)
@@ -124,11 +126,11 @@ func (b *Record) window(ctx context.Context, work *underway, cameras *child, m *
 	}
 	began := monotonic()
 	for at := time.Duration(0); at < b.Window; at = time.Duration(monotonic() - began) {
-		if err := wait(ctx, min(max(memoryTick, b.Window/4), b.Window-at)); err != nil {
+		if err = wait(ctx, min(max(memoryTick, b.Window/4), b.Window-at)); err != nil {
 			return err
 		}
-		memory, err := memoryOf(work.pids)
-		if err != nil {
+		var memory int64
+		if memory, err = memoryOf(work.pids); err != nil {
 			return err
 		}
 		m.memory = max(m.memory, memory)
@@ -225,7 +227,7 @@ const (
 )
 
 // add adds the figures to a report.
-func (m measured) add(r *Report, name string) {
+func (m *measured) add(r *Report, name string) {
 	each := m.window.Seconds() * float64(m.channels)
 	memory := float64(m.memory) / 1e6
 	values := []Value{
@@ -250,6 +252,6 @@ func (m measured) add(r *Report, name string) {
 	}
 	r.Add(name, m.channels, values...)
 	if m.mp4 && !m.checked.whole() {
-		r.Tell("record: %s: %s", name, m.checked)
+		r.Tell("record: %s: %s", name, m.checked.String())
 	}
 }

@@ -17,6 +17,7 @@ type underway struct {
 	pids   []int
 	stop   func(ctx context.Context) error // in order, and waits until it is gone
 	broken func() error                    // what has gone wrong so far
+	said   func() string                   // the end of what its processes said
 }
 
 // stopLimit is how long a recorder may take to finish its files.
@@ -33,7 +34,7 @@ func (r recorder) begin(ctx context.Context, j job) (*underway, error) {
 	}
 	u := &underway{}
 	live := &processes{name: r.name}
-	u.stop, u.broken = live.stop, live.err
+	u.stop, u.broken, u.said = live.stop, live.err, live.said.String
 	for _, cmd := range cmds {
 		if err := live.start(cmd); err != nil {
 			return nil, errors.Join(err, live.stop(ctx))
@@ -58,12 +59,14 @@ func beginFloor(ctx context.Context, j job) (*underway, error) {
 		pids:   []int{c.cmd.Process.Pid},
 		stop:   func(context.Context) error { return c.end() },
 		broken: func() error { return nil },
+		said:   func() string { return "" },
 	}, nil
 }
 
 // processes are those of one recorder, each in a group of its own.
 type processes struct {
 	name string
+	said tail
 	all  sync.WaitGroup
 
 	mu       sync.Mutex
@@ -74,8 +77,10 @@ type processes struct {
 
 // start starts a process; what it says on its standard error is kept, cut short.
 func (p *processes) start(cmd *exec.Cmd) error {
-	var said tail
-	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.Stderr = &p.said
+	if cmd.Stdout == nil {
+		cmd.Stdout = &p.said
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("%s: %w", p.name, err)
@@ -88,7 +93,7 @@ func (p *processes) start(cmd *exec.Cmd) error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if p.failed == nil && !p.stopping {
-			p.failed = fmt.Errorf("%s ended by itself (%w): %s", p.name, errors.Join(err), said.String())
+			p.failed = fmt.Errorf("%s ended by itself (%w): %s", p.name, errors.Join(err), p.said.String())
 		}
 	})
 	return nil
@@ -109,6 +114,12 @@ func (p *processes) stop(context.Context) error {
 	for _, cmd := range cmds {
 		_ = cmd.Process.Signal(syscall.SIGINT) //nolint:errcheck // it may have ended
 	}
+	again := time.AfterFunc(stopLimit/2, func() { // the second time is for those that wait for what does not come
+		for _, cmd := range cmds {
+			_ = cmd.Process.Signal(syscall.SIGINT) //nolint:errcheck // as above
+		}
+	})
+	defer again.Stop()
 	forced := time.AfterFunc(stopLimit, func() {
 		p.mu.Lock()
 		p.failed = errors.Join(p.failed, fmt.Errorf("%s does not end within %s of Ctrl-C", p.name, stopLimit))
@@ -128,7 +139,7 @@ type tail struct {
 	text []byte
 }
 
-const tailSize = 1000
+const tailSize = 3000
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()

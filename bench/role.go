@@ -82,6 +82,7 @@ func RunRole(ctx context.Context, name string, in io.Reader, out io.Writer) erro
 	return errors.Join(err, lines.Err(), <-ended)
 }
 
+//nolint:ireturn // which one it is the name says
 func newRole(ctx context.Context, name string, config []byte) (role, error) {
 	switch name {
 	case roleSimulator:
@@ -120,7 +121,7 @@ func (s Self) start(ctx context.Context, name string, config any) (*child, error
 		return nil, err
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the one that measures
-	if err := cmd.Start(); err != nil {
+	if err = cmd.Start(); err != nil {
 		return nil, err
 	}
 	c := &child{cmd: cmd, in: in, out: json.NewDecoder(out)}

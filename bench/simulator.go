@@ -16,6 +16,7 @@ type SimulatorConfig struct {
 	Spec     ClipSpec `json:"spec"`
 	Clip     string   `json:"clip"` // where the clip is
 	Channels int      `json:"channels"`
+	Packets  bool     `json:"packets"` // a write for each packet, not for each access unit
 }
 
 // simulator is N cameras behind one RTSP address: /cam000 and on. Each camera has a time line of its own, so that
@@ -48,7 +49,7 @@ func newSimulator(ctx context.Context, cfg SimulatorConfig) (*simulator, error) 
 	if !ok {
 		return nil, errors.Join(errors.New("no TCP"), l.Close())
 	}
-	return &simulator{cfg: cfg, clip: c, wheel: newWheel(c), sdp: c.describe(), listener: tcp}, nil
+	return &simulator{cfg: cfg, clip: c, wheel: newWheel(c, cfg.Packets), sdp: c.describe(), listener: tcp}, nil
 }
 
 // run serves until ctx ends.
@@ -187,9 +188,10 @@ func (s *simulator) standing() (st Standing) {
 }
 
 func (s *simulator) sessionLog() []Session {
-	logs := []Session{}
-	for _, one := range s.all() {
-		logs = append(logs, one.report())
+	all := s.all()
+	logs := make([]Session, len(all))
+	for i, one := range all {
+		logs[i] = one.report()
 	}
 	return logs
 }

@@ -189,11 +189,11 @@ const (
 
 // numberUnit is the NAL unit with the number 0.
 func numberUnit(codec hal.Codec) []byte {
-	head := []byte{6}
+	unit := append(make([]byte, 0, 64), 6)
 	if codec == hal.H265 {
-		head = []byte{39 << 1, 1}
+		unit = append(unit[:0], 39<<1, 1)
 	}
-	unit := append(head, 5, byte(len(numberOwner)+numberDigits))
+	unit = append(unit, 5, byte(len(numberOwner)+numberDigits))
 	unit = append(unit, numberOwner...)
 	unit = append(unit, "000000000000"...)
 	return append(unit, 0x80)

@@ -28,14 +28,14 @@ var errDialogue = errors.New("no RTSP")
 // readRequest reads the next request; RTP and RTCP in between are thrown away.
 func readRequest(r *bufio.Reader) (q request, err error) {
 	for {
-		head, err := r.Peek(interleavedHead)
-		if err != nil {
-			return q, err
+		head, gone := r.Peek(interleavedHead)
+		if gone != nil {
+			return q, gone
 		}
 		if head[0] != '$' {
 			break
 		}
-		if _, err := r.Discard(interleavedHead + int(head[2])<<8 + int(head[3])); err != nil {
+		if _, err = r.Discard(interleavedHead + int(head[2])<<8 + int(head[3])); err != nil {
 			return q, err
 		}
 	}

@@ -39,7 +39,7 @@ func (s *simulator) url(channel int) string {
 	return fmt.Sprintf("rtsp://%s/cam%03d", s.listener.Addr(), channel)
 }
 
-// X11: what the simulated cameras send is what our own driver and ffmpeg take for a camera: every picture in
+// Issue, Build 2: what the simulated cameras send is what our own driver and ffmpeg take for a camera: every picture in
 // order from a key frame on, sound without a hole, each decodable.
 func TestSimulatedCamera(t *testing.T) {
 	for _, codec := range []hal.Codec{hal.H264, hal.H265} {

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	openingDelay = 5 * time.Millisecond   // from PLAY to the first parcel, at least
+	openingDelay = 100 * time.Millisecond // from PLAY to the first parcel, at least: as cameras do, and GStreamer links its elements then
 	soundLead    = 300 * time.Millisecond // of sound before the key frame, where sound comes first
 	// sendBuffer is what the kernel keeps of a camera's packets: a camera has no more.
 	sendBuffer = 256 << 10
@@ -40,7 +40,8 @@ type session struct {
 // outgoing is something on its way to the kernel.
 type outgoing struct {
 	rest   []byte
-	size   int // of all of it, where it had to wait
+	heads  []int // where packets of it begin, where each is a write; nil: one write is enough
+	size   int   // of all of it, where it had to wait
 	due    time.Duration
 	number int64
 	sound  bool
@@ -100,7 +101,7 @@ func (s *session) put(out outgoing) bool {
 		s.queue = append(s.queue, out)
 		return true
 	}
-	n, err := s.write(out.rest)
+	n, err := s.writes(out)
 	if err != nil {
 		s.leave(err.Error())
 		return false
@@ -110,6 +111,19 @@ func (s *session) put(out outgoing) bool {
 		s.queue = append(s.queue, out)
 	}
 	return true
+}
+
+// writes gives the kernel what it takes, packet by packet where that is wanted.
+func (s *session) writes(out outgoing) (n int, err error) {
+	for i := 1; i < len(out.heads); i++ {
+		end := out.heads[i] - interleavedHead
+		k, failed := s.write(out.rest[n:end])
+		if n += k; failed != nil || n < end {
+			return n, failed
+		}
+	}
+	k, err := s.write(out.rest[n:])
+	return n + k, err
 }
 
 // write gives the kernel what it takes without waiting.

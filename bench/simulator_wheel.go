@@ -20,6 +20,7 @@ const (
 type wheel struct {
 	video, audio *reel
 	began        time.Time // of all cameras' time lines, but for their offsets
+	packets      bool      // a write for each packet
 
 	wake chan struct{}
 
@@ -40,8 +41,8 @@ type event struct {
 	sound bool
 }
 
-func newWheel(c *clip) *wheel {
-	w := &wheel{wake: make(chan struct{}, 1)}
+func newWheel(c *clip, packets bool) *wheel {
+	w := &wheel{wake: make(chan struct{}, 1), packets: packets}
 	w.video, w.audio = c.reels()
 	w.began = time.Now().Add(-w.video.due(int64(c.spec.GOP))) // so that every camera's time line has begun
 	return w
@@ -137,11 +138,11 @@ func (w *wheel) send(e event) {
 	out := outgoing{due: due, sound: e.sound}
 	if e.sound {
 		out.number = s.nextSound
-		out.rest = w.audio.at(out.number).bytes
+		w.load(&out, w.audio.at(out.number))
 		s.nextSound++
 	} else {
 		out.number = s.nextPicture
-		out.rest = w.video.at(out.number).bytes
+		w.load(&out, w.video.at(out.number))
 		s.nextPicture++
 	}
 	switch {
@@ -157,6 +158,14 @@ func (w *wheel) send(e event) {
 		w.count(s, out, len(out.rest))
 	}
 	w.plan(e)
+}
+
+// load gives something on its way its bytes.
+func (w *wheel) load(out *outgoing, p *parcel) {
+	out.rest = p.bytes
+	if w.packets {
+		out.heads = p.heads
+	}
 }
 
 // reports are the sender reports of a session, of what it sends next. They come before the first packet, so that a

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
 	"github.com/millrace-video/millrace/hal"
@@ -71,13 +70,18 @@ func (d *Definition) Branch(name string, bound Bound, stage Stage) *Definition {
 	return d
 }
 
-// namePattern keeps names fit for paths, URLs and metrics.
-func namePattern() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`) }
+const maxName = 64
 
-// CheckName says what is wrong with a channel's or branch's name.
+// CheckName says what is wrong with a channel's or branch's name, which has to fit in paths, URLs and metrics.
 func CheckName(name string) error {
-	if !namePattern().MatchString(name) {
-		return fmt.Errorf("name %q: 1 to 64 letters, digits, '_', '-' or '.', a letter or digit first", name)
+	ok := name != "" && len(name) <= maxName
+	for i := range len(name) {
+		c := name[i]
+		letter := c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
+		ok = ok && (letter || i > 0 && (c == '_' || c == '.' || c == '-'))
+	}
+	if !ok {
+		return fmt.Errorf("name %q: 1 to %d letters, digits, '_', '-' or '.', a letter or digit first", name, maxName)
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ type benchRecord struct {
 	Codec    string        `enum:"h264,h265" default:"h264" help:"Of the cameras: h264 or h265. Default: ${default}."`
 	Size     string        `default:"1920x1080" placeholder:"WxH" help:"Of the cameras. Default: ${default}."`
 	Bitrate  int           `default:"4100" placeholder:"KBIT/S" help:"Of a camera, sound included. Default: ${default}."`
+	Writes   string        `enum:",unit,packet" default:"" help:"What a camera sends with one write: an access unit (unit) or each packet (packet). Default: packet; unit with --capacity, where the cameras are to take as little of the machine as can be."`
 	Viewers  bool          `help:"Record once more with a live viewer at each camera."`
 	Peers    []string      `default:"auto" placeholder:"LIST" help:"ffmpeg, gstreamer, mediamtx; auto: those that are on PATH; none. Default: ${default}."`
 	Capacity bool          `help:"Instead, find how many cameras this machine records: 256, then more."`
@@ -36,7 +37,8 @@ func (r *benchRecord) Run(c *console) error {
 	}
 	b := &bench.Record{
 		Channels: r.Channels, Window: r.Time, WarmUp: r.WarmUp, Viewers: r.Viewers, Peers: r.Peers, Dir: r.Dir, Profile: r.Profile,
-		Clip: bench.ClipSpec{Codec: codec, Bitrate: r.Bitrate * 1000, GOP: 50},
+		Packets: r.Writes == "packet" || r.Writes == "" && !r.Capacity && len(r.Tries) == 0,
+		Clip:    bench.ClipSpec{Codec: codec, Bitrate: r.Bitrate * 1000, GOP: 50},
 	}
 	if r.Binary != "" {
 		b.Self.Run = []string{r.Binary, "run"}

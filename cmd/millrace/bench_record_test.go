@@ -20,7 +20,7 @@ func TestBenchRecord(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(r.out), &report), r.err)
 	require.Empty(t, report.Ended)
 	names := report.Names()
-	require.Len(t, names, 4, "the floor, ours, a viewer each, five each")
+	require.Len(t, names, 4, "the floor, ours, a viewer each, nine each")
 	for _, name := range names {
 		for _, unit := range []string{"cpu-ms/channel-s", "MB", "all-connected-s"} {
 			got, ok := report.Median(name, unit)

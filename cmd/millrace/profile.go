@@ -11,7 +11,7 @@ import (
 // profiled does work and writes its profiles into dir: cpu.pprof of all of it, heap.pprof of what it held when it was
 // told to end.
 func profiled(ctx context.Context, dir string, work func() error) (err error) {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	if err = os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
 	cpu, err := os.Create(filepath.Join(dir, "cpu.pprof"))
