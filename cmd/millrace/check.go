@@ -24,7 +24,7 @@ func (k *checkCommand) Run(c *console) error {
 	if err != nil {
 		return usageError{err}
 	}
-	if err := app.CheckMotion(c.ctx, cfg); err != nil {
+	if err = app.CheckMotion(c.ctx, cfg); err != nil {
 		return usageError{err}
 	}
 	fmt.Fprintf(c.out, "%s is right: %d channels, recordings in %s, API at %s", k.Config, len(cfg.Channels), cfg.Data, cfg.Listen)
