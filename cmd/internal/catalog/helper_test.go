@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,9 +29,27 @@ type house struct {
 
 	t    *testing.T
 	cfg  catalog.Config
-	logs *bytes.Buffer
+	logs *logs
 	stop context.CancelFunc
 	done chan error
+}
+
+// logs is what was logged so far, while it is being logged.
+type logs struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // open opens a catalog, on a disk of which nothing has to stay free.
@@ -45,7 +64,7 @@ func open(t *testing.T, cfg catalog.Config) *house {
 // openAs opens a catalog and starts its worker.
 func openAs(t *testing.T, cfg catalog.Config) *house {
 	t.Helper()
-	h := &house{t: t, logs: &bytes.Buffer{}, done: make(chan error, 1)}
+	h := &house{t: t, logs: &logs{}, done: make(chan error, 1)}
 	if cfg.Data == "" {
 		cfg.Data = t.TempDir()
 	}
