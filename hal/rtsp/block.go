@@ -63,7 +63,7 @@ func (b *block) space(want int) []byte {
 		grown := b.reserve.Take(size)
 		copy(grown, b.buf[:b.w])
 		b.giveBack()
-		b.buf, b.lent = grown, true
+		b.buf, b.lent = grown, b.reserve != nil
 	}
 	return b.buf[b.w:]
 }

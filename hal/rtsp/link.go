@@ -97,8 +97,8 @@ func (l *link) take() (block, error) {
 		if err := l.mail.put(l.out); err != nil {
 			return block{}, err
 		}
-		l.out = nil
 	}
+	l.out = nil // an empty one too would hold the block's memory
 	in := l.in
 	if len(l.early) > 0 {
 		all := append(l.early, in.buf[in.r:in.w]...) //nolint:gocritic // early is given away with it

@@ -56,6 +56,7 @@ func New(cfg config.Config, reg *hal.Registry, log *slog.Logger) *App {
 // server, the API. ready is called once, when all is up. A channel that cannot be initialised
 // does not keep the others from running; where none can, Run fails.
 func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
+	paceCollector()
 	limitMemory("/")
 	listener, err := listen(ctx, "the API", "--listen, or listen in the configuration", a.cfg.Listen)
 	if err != nil {

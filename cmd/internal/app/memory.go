@@ -8,9 +8,20 @@ import (
 	"strings"
 )
 
+// paceCollector has the garbage collector run when the heap has grown by a quarter. Frames, which
+// come by the thousand a second, lie outside of it or are used again: a collection is due every
+// quarter of a minute or so, and twice the heap would be memory that nobody needs. Whoever sets
+// GOGC decides.
+func paceCollector() {
+	const percent = 25
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
+	}
+}
+
 // limitMemory has the garbage collector work harder before memory runs out, not after: above three
 // quarters of what this machine or control group has. Frames do not count, they lie outside the
-// heap; what does is small, so that the usual pace of collections costs next to nothing. Whoever
+// heap; what does is small. Whoever
 // sets GOMEMLIMIT decides. It returns the limit, 0 where there is none.
 func limitMemory(root string) int64 {
 	if os.Getenv("GOMEMLIMIT") != "" {
