@@ -27,7 +27,7 @@ const (
 	minClass = 12 // of a block's size, as a power of two
 	maxClass = 30
 	// trimReserve is how many blocks are taken between two looks at what was never needed.
-	trimReserve = 2048
+	trimReserve = 512
 )
 
 // NewReserve returns an empty reserve; memory comes with the first need.

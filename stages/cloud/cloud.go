@@ -28,6 +28,7 @@ type Cloud struct {
 	spooled  int64 // bytes in the spool
 	live     int   // jobs of the present under way
 	back     int   // jobs of the backlog under way
+	most     int   // of them at once: one after the store was away, then more with each that goes well
 	telling  int   // who makes the calls that a change led to
 	turn     int   // whose backlog is next
 	posting  int   // letters under way
@@ -117,6 +118,7 @@ func (c *Cloud) Init(ctx context.Context) error {
 	before := c.phase
 	c.phase = initialising
 	c.spooled, c.fails, c.hold, c.cause, c.forced = 0, 0, 0, "", false
+	c.most = c.cfg.Parallel
 	c.mu.Unlock()
 	var err error
 	for _, ch := range c.channels {

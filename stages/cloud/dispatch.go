@@ -42,7 +42,7 @@ func (c *Cloud) dispatch() {
 		if c.fails >= suspicious && c.live+c.back+c.posting > 0 {
 			break
 		}
-		begun := c.beginLetter(now) || c.live < liveParallel && c.beginLive(now) || c.back < c.cfg.Parallel && (c.beginList(now) || c.beginBacklog(now))
+		begun := c.beginLetter(now) || c.live < liveParallel && c.beginLive(now) || c.back < c.most && (c.beginList(now) || c.beginBacklog(now))
 		if !begun {
 			break
 		}
@@ -250,6 +250,9 @@ func (c *Cloud) landed(p *pkg, class Class, err error) {
 		c.wait(p)
 		return
 	}
+	if class == BackfillClass {
+		c.most = min(2*c.most, c.cfg.Parallel)
+	}
 	if p.body == nil {
 		c.spooled -= p.size
 	}
@@ -279,6 +282,9 @@ func (c *Cloud) tried(err error) {
 		c.cause, c.since = err.Error(), c.clock.Now()
 	}
 	if c.fails >= suspicious {
+		// A link that comes back slow is not filled with backlog before it is known to be: what is of
+		// the present would stand behind it.
+		c.most = 1
 		c.hold = c.clock.Mono() + int64(c.backoff(c.fails-suspicious))
 	}
 }
