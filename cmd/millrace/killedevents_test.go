@@ -59,6 +59,7 @@ channels:
 		}
 	}
 	require.Positive(t, caught, "no kill came while a message was on its way")
+	proxy.Delay(0) // one goes after the other: hundreds would take minutes
 	r := up(t, dir, api, "--config", "m.yml")
 	require.Eventually(t, func() bool { return len(lettersIn(t, dir)) == 0 }, waitLong, waitStep, "%s", &r.err)
 	require.NoError(t, r.cmd.Process.Signal(os.Interrupt))
