@@ -133,29 +133,12 @@ func (b *Latency) watch(ctx context.Context, r *Report, cameras, dir string) (er
 	for i := range b.Channels {
 		urls = append(urls, "rtsp://"+rig.server.Addr().String()+"/"+channelName(i))
 	}
-	viewers, err := b.Self.start(ctx, roleViewers, readersConfig{URLs: urls})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, viewers.end()) }()
-	if err = wait(ctx, b.WarmUp); err != nil {
-		return err
-	}
-	from, err := loadOf()
-	if err != nil {
-		return err
-	}
-	rig.on.Store(true)
-	err = wait(ctx, b.Window)
-	rig.on.Store(false)
-	to, failed := loadOf()
-	if err = errors.Join(err, failed); err != nil {
+	if b.busy, err = b.window(ctx, rig, urls); err != nil {
 		return err
 	}
 	if err = rig.end(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
-	b.busy = to.since(from)
 	b.took = b.took[:0]
 	for _, t := range rig.taps {
 		b.took = append(b.took, t.took...)
@@ -170,6 +153,28 @@ func (b *Latency) watch(ctx context.Context, r *Report, cameras, dir string) (er
 	}
 	r.Add(b.name(), len(b.took), values...)
 	return nil
+}
+
+// window has the viewers watch, notes for how long frames take meanwhile, and returns how busy the
+// machine was. The viewers leave before the channels do.
+func (b *Latency) window(ctx context.Context, rig *latencyRig, urls []string) (busy float64, err error) {
+	viewers, err := b.Self.start(ctx, roleViewers, readersConfig{URLs: urls})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, viewers.end()) }()
+	if err = wait(ctx, b.WarmUp); err != nil {
+		return 0, err
+	}
+	from, err := loadOf()
+	if err != nil {
+		return 0, err
+	}
+	rig.on.Store(true)
+	err = wait(ctx, b.Window)
+	rig.on.Store(false)
+	to, failed := loadOf()
+	return to.since(from), errors.Join(err, failed)
 }
 
 func (b *Latency) name() string { return fmt.Sprintf("Latency/channels=%d", b.Channels) }
