@@ -115,10 +115,7 @@ func (b *Encode) backend(ctx context.Context, r *Report, name string, stills *st
 
 // encodeTurn is how long a number of workers has its turn: dozens of frames of the slowest.
 func encodeTurn(r *Report) time.Duration {
-	if r.Short() {
-		return 500 * time.Millisecond
-	}
-	return time.Second
+	return r.lasting(time.Second, 500*time.Millisecond)
 }
 
 // turns gives each number of workers its turns and adds what came of them.

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/millrace-video/millrace/hal"
 )
 
 // Fanout measures what a live reader costs the server: ours beside MediaMTX and gortsplib's own server, each of which
@@ -63,10 +65,7 @@ func (b *Fanout) About() About {
 func (b *Fanout) Run(ctx context.Context, r *Report) error {
 	b.withDefaults()
 	if b.Window == 0 {
-		b.Window = 15 * time.Second
-		if r.Short() {
-			b.Window = 3 * time.Second
-		}
+		b.Window = r.lasting(15*time.Second, 3*time.Second)
 	}
 	if b.Settle == 0 {
 		b.Settle = min(b.Window/2, 4*time.Second)
@@ -178,7 +177,7 @@ func (b *Fanout) listenTo(ctx context.Context, r *Report, s relay, server *under
 		var got Attention
 		before, failed := usageOf(server.pids)
 		began := monotonic()
-		if failed = errors.Join(failed, audience.ask(askMark, new(bool)), wait(ctx, b.Window)); failed != nil {
+		if failed = errors.Join(failed, audience.ask(askMark, new(bool)), hal.Wait(ctx, b.Window)); failed != nil {
 			return 0, got, failed
 		}
 		after, failed := usageOf(server.pids)
@@ -191,7 +190,7 @@ func (b *Fanout) listenTo(ctx context.Context, r *Report, s relay, server *under
 			Value{got.Late.P50, "late-p50-ms"}, Value{got.Late.P99, unitBehind}, Value{float64(got.Missing), "missing"})
 		return cost, got, nil
 	}
-	if err = wait(ctx, b.Settle); err != nil {
+	if err = hal.Wait(ctx, b.Settle); err != nil {
 		return 0, err
 	}
 	spent, calm, err := window(serverCost(s.name, n))
@@ -207,7 +206,7 @@ func (b *Fanout) listenTo(ctx context.Context, r *Report, s relay, server *under
 	if err = audience.ask(askSlow, new(bool)); err != nil {
 		return 0, err
 	}
-	if err = wait(ctx, b.Settle); err != nil {
+	if err = hal.Wait(ctx, b.Settle); err != nil {
 		return 0, err
 	}
 	_, beside, err := window(besideSlow(s.name, n))

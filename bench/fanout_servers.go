@@ -57,11 +57,7 @@ func (b *Fanout) beginGortsplib(ctx context.Context, camera, listen, _ string) (
 	if err != nil {
 		return nil, err
 	}
-	return &underway{
-		pids:   []int{c.cmd.Process.Pid},
-		stop:   func(context.Context) error { return c.end() },
-		broken: func() error { return nil },
-	}, nil
+	return c.underway(), nil
 }
 
 // Roles of this bench.

@@ -86,10 +86,7 @@ func (t *tap) EndBatch(ctx context.Context) error {
 func (b *Latency) Run(ctx context.Context, r *Report) (err error) {
 	b.withDefaults()
 	if b.Window == 0 {
-		b.Window = 20 * time.Second
-		if r.Short() {
-			b.Window = 5 * time.Second
-		}
+		b.Window = r.lasting(20*time.Second, 5*time.Second)
 	}
 	if b.WarmUp == 0 {
 		b.WarmUp = min(b.Window, 6*time.Second)
@@ -163,7 +160,7 @@ func (b *Latency) window(ctx context.Context, rig *latencyRig, urls []string) (b
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, viewers.end()) }()
-	if err = wait(ctx, b.WarmUp); err != nil {
+	if err = hal.Wait(ctx, b.WarmUp); err != nil {
 		return 0, err
 	}
 	from, err := loadOf()
@@ -171,7 +168,7 @@ func (b *Latency) window(ctx context.Context, rig *latencyRig, urls []string) (b
 		return 0, err
 	}
 	rig.on.Store(true)
-	err = wait(ctx, b.Window)
+	err = hal.Wait(ctx, b.Window)
 	rig.on.Store(false)
 	to, failed := loadOf()
 	return to.since(from), errors.Join(err, failed)

@@ -24,10 +24,7 @@ const parts = 5
 
 // part is how long a turn lasts.
 func part(r *Report) time.Duration {
-	if r.Short() {
-		return 40 * time.Millisecond
-	}
-	return 200 * time.Millisecond
+	return r.lasting(200*time.Millisecond, 40*time.Millisecond)
 }
 
 // weighing is a load under way.

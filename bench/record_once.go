@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/millrace-video/millrace/hal"
 )
 
 // measured is what one recording cost.
@@ -89,7 +91,7 @@ func (b *Record) watchOver(ctx context.Context, work *underway, cameras *child, 
 		defer func() { err = errors.Join(err, watchers.end()) }()
 		favour(watchers.cmd.Process.Pid)
 	}
-	if err = wait(ctx, b.WarmUp); err != nil {
+	if err = hal.Wait(ctx, b.WarmUp); err != nil {
 		return err
 	}
 	seen, err := viewed(watchers)
@@ -126,7 +128,7 @@ func (b *Record) window(ctx context.Context, work *underway, cameras *child, m *
 	}
 	began := monotonic()
 	for at := time.Duration(0); at < b.Window; at = time.Duration(monotonic() - began) {
-		if err = wait(ctx, min(max(memoryTick, b.Window/4), b.Window-at)); err != nil {
+		if err = hal.Wait(ctx, min(max(memoryTick, b.Window/4), b.Window-at)); err != nil {
 			return err
 		}
 		var memory int64
@@ -166,7 +168,7 @@ func playing(ctx context.Context, work *underway, cameras *child, channels int) 
 		if time.Now().After(until) {
 			return st, fmt.Errorf("only %d of %d cameras play after %s", st.Begun, channels, playLimit)
 		}
-		if err := wait(ctx, 100*time.Millisecond); err != nil {
+		if err := hal.Wait(ctx, 100*time.Millisecond); err != nil {
 			return st, err
 		}
 	}
@@ -194,18 +196,6 @@ func viewed(watchers *child) (sum int64, err error) {
 		sum += n
 	}
 	return sum, nil
-}
-
-// wait waits.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
 }
 
 // The units of a recording's figures.

@@ -20,6 +20,16 @@ type underway struct {
 	said   func() string                   // the end of what its processes said
 }
 
+// underway is the process of a role as what is measured.
+func (c *child) underway() *underway {
+	return &underway{
+		pids:   []int{c.cmd.Process.Pid},
+		stop:   func(context.Context) error { return c.end() },
+		broken: func() error { return nil },
+		said:   func() string { return "" },
+	}
+}
+
 // stopLimit is how long a recorder may take to finish its files.
 const stopLimit = 60 * time.Second
 
@@ -55,12 +65,7 @@ func beginFloor(ctx context.Context, j job) (*underway, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &underway{
-		pids:   []int{c.cmd.Process.Pid},
-		stop:   func(context.Context) error { return c.end() },
-		broken: func() error { return nil },
-		said:   func() string { return "" },
-	}, nil
+	return c.underway(), nil
 }
 
 // processes are those of one recorder, each in a group of its own.

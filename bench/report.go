@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 )
 
 // Report is what a bench measured, where, and what of it was promised.
@@ -130,6 +131,14 @@ func (r *Report) Held() bool {
 
 // Short says that a short run was asked for: windows of seconds, few sizes.
 func (r *Report) Short() bool { return r.short }
+
+// lasting is how long something is measured: in full, or in a short run.
+func (r *Report) lasting(full, short time.Duration) time.Duration {
+	if r.short {
+		return short
+	}
+	return full
+}
 
 // Tell says how far it is, for the person who waits. It is no part of the report.
 func (r *Report) Tell(format string, args ...any) {

@@ -86,7 +86,7 @@ func (h *head) rest(ctx context.Context, n int, wait time.Duration) error {
 			break
 		}
 	}
-	return sleep(ctx, time.Duration(until-h.ch.eng.clock.Mono()))
+	return hal.Wait(ctx, time.Duration(until-h.ch.eng.clock.Mono()))
 }
 
 // isGone says that a candidate waits for its device.
@@ -112,18 +112,6 @@ func (h *head) pluggedIn(i int) int64 {
 		c.next = min(c.next, c.soon)
 	}
 	return c.next
-}
-
-// sleep waits; it is in nobody's way: there is no source to read.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 func (h *head) open(ctx context.Context, i int) (src hal.Source, err error) {

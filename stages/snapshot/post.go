@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/millrace-video/millrace/hal"
 )
 
 // PostConfig is where snapshots are posted to, and how.
@@ -103,7 +105,7 @@ func (p *Post) Send(ctx context.Context, s Snapshot) error {
 		case tries >= p.cfg.Retries:
 			return fmt.Errorf("the receiver of snapshots, after %d attempts: %w", tries+1, err)
 		}
-		if err := wait(ctx, p.backoff(tries)); err != nil {
+		if err := hal.Wait(ctx, p.backoff(tries)); err != nil {
 			return err
 		}
 	}
@@ -116,17 +118,6 @@ func (p *Post) backoff(tries int) time.Duration {
 		d = min(d, p.cfg.First<<tries)
 	}
 	return d/2 + time.Duration(p.cfg.Random()*float64(d/2))
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 func (p *Post) encode(s Snapshot) ([]byte, http.Header, error) {
