@@ -258,6 +258,7 @@ func (c *Cloud) Exit(ctx context.Context, force bool) (Left, error) {
 // closeLists says that nothing is added to any playlist. The caller holds mu.
 func (c *Cloud) closeLists() {
 	c.hold, c.fails = 0, 0
+	c.resume()
 	for _, ch := range c.channels {
 		if env := ch.env; ch.on[FullTime] || ch.on[Event] {
 			ch.on = [2]bool{}
@@ -268,9 +269,6 @@ func (c *Cloud) closeLists() {
 				w.passed, w.Over = true, true
 				c.settle(w)
 			}
-		}
-		for _, p := range ch.letters {
-			p.due = 0
 		}
 		for _, l := range ch.lists {
 			l.closed = l.closed || l.event

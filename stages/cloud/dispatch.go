@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"math/rand/v2"
@@ -192,7 +191,7 @@ func (c *Cloud) carry(ctx context.Context, p *pkg, body []byte, class Class) (er
 	if body == nil {
 		f, failed := p.ch.openSpooled(spoolPath(p))
 		if failed != nil {
-			return fmt.Errorf("%w: %w", errSpool, failed)
+			return failed
 		}
 		defer func() { err = errors.Join(err, f.Close()) }()
 		from = f
@@ -251,7 +250,7 @@ func (c *Cloud) landed(p *pkg, class Class, err error) {
 		return
 	}
 	if class == BackfillClass {
-		c.most = min(2*c.most, c.cfg.Parallel)
+		c.widen()
 	}
 	if p.body == nil {
 		c.spooled -= p.size
@@ -264,6 +263,9 @@ func (c *Cloud) landed(p *pkg, class Class, err error) {
 	}
 	c.leaves(p, func(w *window) { c.enlist(w.of.list, p.name, p.size) })
 }
+
+// widen lets more of the backlog be under way, now that some of it went well. The caller holds mu.
+func (c *Cloud) widen() { c.most = min(2*c.most, c.cfg.Parallel) }
 
 // tried notes how an attempt ended. The caller holds mu.
 func (c *Cloud) tried(err error) {

@@ -178,7 +178,7 @@ func (c *Cloud) wrote(l *list, waiters []func(error), err error) {
 		l.tries++
 		return
 	}
-	c.most = min(2*c.most, c.cfg.Parallel)
+	c.widen()
 	l.tries = 0
 	l.due = now + int64(between)
 	for _, w := range waiters {

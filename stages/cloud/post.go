@@ -3,7 +3,6 @@ package cloud
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 )
@@ -100,7 +99,7 @@ func (c *Cloud) deliver(ctx context.Context, p *letter, body *io.SectionReader) 
 	if body == nil {
 		f, failed := p.ch.openSpooled(p.path())
 		if failed != nil {
-			return fmt.Errorf("%w: %w", errSpool, failed)
+			return failed
 		}
 		defer func() { err = errors.Join(err, f.Close()) }()
 		from = f
@@ -150,7 +149,7 @@ func (c *Cloud) delivered(p *letter, err error) {
 	}
 }
 
-// resume lets every letter be tried: the store is back. The caller holds mu.
+// resume lets every letter be tried: the store is back, or all ends. The caller holds mu.
 func (c *Cloud) resume() {
 	for _, ch := range c.channels {
 		for _, p := range ch.letters {

@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"syscall"
@@ -72,12 +73,17 @@ func (ch *Channel) unspool(path string) {
 	}
 }
 
+// openSpooled opens what waits in the spool. Its errors are errSpool.
 func (ch *Channel) openSpooled(path string) (*os.File, error) {
 	d := ch.folder()
 	if d == nil {
-		return nil, fs.ErrClosed
+		return nil, fmt.Errorf("%w: %w", errSpool, fs.ErrClosed)
 	}
-	return d.root.Open(path)
+	f, err := d.root.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errSpool, err)
+	}
+	return f, nil
 }
 
 // boundSpool gives up what is least important until n bytes more fit, and returns false where
