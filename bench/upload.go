@@ -261,7 +261,7 @@ func (b *Upload) faults(ctx context.Context, threads *pool.Pool) (row faultRow, 
 		}
 		return 0
 	}
-	r, err := newRig(ctx, threads, b.Delay/20, refuse, upload.Config{First: 5 * time.Millisecond, Longest: 50 * time.Millisecond})
+	r, err := newRig(ctx, threads, b.Delay/20, refuse, upload.Config{Backoff: hal.Backoff{First: 5 * time.Millisecond, Max: 50 * time.Millisecond}})
 	if err != nil {
 		return row, err
 	}

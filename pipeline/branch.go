@@ -87,7 +87,7 @@ func (b *branch) loop(ctx context.Context) {
 // reopen opens the stage again, with back-off, or returns false when the channel leaves first.
 func (b *branch) reopen(ctx context.Context, tries *int) bool {
 	for {
-		b.waitFor(ctx, b.ch.eng.cfg.Backoff.delay(*tries))
+		b.waitFor(ctx, b.ch.eng.cfg.Backoff.Before(*tries))
 		if ctx.Err() != nil {
 			return false
 		}

@@ -20,7 +20,7 @@ type Config struct {
 	Clock       *hal.Clock    // default: the system's
 	Workers     int           // threads of all channels together; default 65,536
 	Replay      int           // bytes since the last key frame kept for a branch that joins; default 2 MiB, −1 keeps none
-	Backoff     Backoff       // of sources and stages that fell
+	Backoff     hal.Backoff   // of sources and stages that fell; default 1 s to 30 s, a fifth of it chance (P8)
 	InitTimeout time.Duration // for opening one stage; default 10 s
 	ExitTimeout time.Duration // for an Exit whose context has no deadline; default 10 s
 	AxeTimeout  time.Duration // for leaving once cancelled; default 1 s
@@ -48,7 +48,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.InitTimeout, 10*time.Second)
 	orDefault(&c.ExitTimeout, 10*time.Second)
 	orDefault(&c.AxeTimeout, time.Second)
-	c.Backoff = c.Backoff.withDefaults()
+	c.Backoff = c.Backoff.Or(hal.Backoff{First: time.Second, Max: 30 * time.Second, Jitter: 0.2})
 	return c
 }
 

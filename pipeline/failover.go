@@ -162,7 +162,7 @@ func (h *head) failed(i int, err error, ranWell bool) {
 	if ranWell {
 		c.tries = 0
 	}
-	wait := h.ch.eng.cfg.Backoff.delay(c.tries)
+	wait := h.ch.eng.cfg.Backoff.Before(c.tries)
 	c.tries++
 	c.cause = err.Error()
 	c.next = h.ch.eng.clock.Mono() + int64(wait)

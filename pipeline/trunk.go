@@ -199,7 +199,7 @@ func (t *trunk) restart(ctx context.Context, lasted time.Duration) error {
 		shut++
 	}
 	for shut > 0 {
-		if left := hal.Wait(ctx, b.delay(t.tries)); left != nil {
+		if left := hal.Wait(ctx, b.Before(t.tries)); left != nil {
 			return left
 		}
 		t.tries++

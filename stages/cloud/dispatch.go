@@ -6,9 +6,10 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/millrace-video/millrace/hal"
 )
 
 // The waits after attempts that failed.
@@ -26,9 +27,8 @@ const (
 var errSpool = errors.New("the spool")
 
 // backoff is the wait before another attempt, half of it chance.
-func (c *Cloud) backoff(tries int) time.Duration {
-	d := min(longestWait, firstWait<<min(tries, 10))
-	return d/2 + rand.N(d/2)
+func backoff(tries int) time.Duration {
+	return hal.Backoff{First: firstWait, Max: longestWait, Jitter: 0.5}.Before(tries)
 }
 
 // dispatch lets begin what can. The caller holds mu.
@@ -240,7 +240,7 @@ func (c *Cloud) landed(p *pkg, class Class, err error) {
 	}
 	if err != nil {
 		now := c.clock.Mono()
-		wait := c.backoff(p.tries)
+		wait := backoff(p.tries)
 		if p.live(now) { // it is to be there while it is of the present
 			wait = min(wait, liveWait)
 		}
@@ -287,7 +287,7 @@ func (c *Cloud) tried(err error) {
 		// A link that comes back slow is not filled with backlog before it is known to be: what is of
 		// the present would stand behind it.
 		c.most = 1
-		c.hold = c.clock.Mono() + int64(c.backoff(c.fails-suspicious))
+		c.hold = c.clock.Mono() + int64(backoff(c.fails-suspicious))
 	}
 }
 

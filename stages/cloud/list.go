@@ -174,7 +174,7 @@ func (c *Cloud) wrote(l *list, waiters []func(error), err error) {
 	now := c.clock.Mono()
 	if err != nil {
 		l.dirty, l.waiters, l.fresh = true, append(waiters, l.waiters...), math.MaxInt32
-		l.due = now + int64(c.backoff(l.tries))
+		l.due = now + int64(backoff(l.tries))
 		l.tries++
 		return
 	}

@@ -144,7 +144,7 @@ func (c *Cloud) delivered(p *letter, err error) {
 		c.dropLetter(p, err)
 	default:
 		c.tried(err)
-		p.due = c.clock.Mono() + int64(c.backoff(p.tries))
+		p.due = c.clock.Mono() + int64(backoff(p.tries))
 		p.tries++
 	}
 }

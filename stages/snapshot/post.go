@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -22,12 +21,10 @@ type PostConfig struct {
 	Base64 bool   // JSON with the picture in Base64, a third larger; default: its bytes as they are (S2)
 
 	Retries int           // after the first attempt; default 5; −1: none
-	First   time.Duration // wait before the first retry, doubled for each; default 500 ms
-	Longest time.Duration // wait between two attempts at most; default 10 s
+	Backoff hal.Backoff   // between attempts; default 500 ms to 10 s, half of it chance
 	Timeout time.Duration // of one attempt; default 15 s
 
-	HTTP   *http.Client   // default: one of its own
-	Random func() float64 // jitter, from 0 up to 1; default: random
+	HTTP *http.Client // default: one of its own
 }
 
 // Post is a Receiver that posts each snapshot to a URL. Raw, the body is the picture, its
@@ -61,16 +58,9 @@ func NewPost(cfg PostConfig) (*Post, error) {
 	if cfg.Retries == 0 {
 		cfg.Retries = 5
 	}
-	orDefault := func(v *time.Duration, d time.Duration) {
-		if *v <= 0 {
-			*v = d
-		}
-	}
-	orDefault(&cfg.First, 500*time.Millisecond)
-	orDefault(&cfg.Longest, 10*time.Second)
-	orDefault(&cfg.Timeout, 15*time.Second)
-	if cfg.Random == nil {
-		cfg.Random = rand.Float64
+	cfg.Backoff = cfg.Backoff.Or(hal.Backoff{First: 500 * time.Millisecond, Max: 10 * time.Second, Jitter: 0.5})
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = 15 * time.Second
 	}
 	if cfg.HTTP == nil {
 		cfg.HTTP = &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second}}
@@ -105,19 +95,10 @@ func (p *Post) Send(ctx context.Context, s Snapshot) error {
 		case tries >= p.cfg.Retries:
 			return fmt.Errorf("the receiver of snapshots, after %d attempts: %w", tries+1, err)
 		}
-		if err := hal.Wait(ctx, p.backoff(tries)); err != nil {
+		if err := hal.Wait(ctx, p.cfg.Backoff.Before(tries)); err != nil {
 			return err
 		}
 	}
-}
-
-// backoff doubles, and half of it is chance.
-func (p *Post) backoff(tries int) time.Duration {
-	d := p.cfg.Longest
-	if tries < 32 && p.cfg.First<<tries > 0 {
-		d = min(d, p.cfg.First<<tries)
-	}
-	return d/2 + time.Duration(p.cfg.Random()*float64(d/2))
 }
 
 func (p *Post) encode(s Snapshot) ([]byte, http.Header, error) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace-video/millrace/hal"
 	"github.com/millrace-video/millrace/stages/snapshot"
 )
 
@@ -45,7 +46,7 @@ func post(t *testing.T, cfg snapshot.PostConfig) *snapshot.Post {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{}}
 	t.Cleanup(client.CloseIdleConnections)
-	cfg.HTTP, cfg.First, cfg.Longest = client, time.Millisecond, 2*time.Millisecond
+	cfg.HTTP, cfg.Backoff = client, hal.Backoff{First: time.Millisecond, Max: 2 * time.Millisecond}
 	p, err := snapshot.NewPost(cfg)
 	require.NoError(t, err)
 	return p

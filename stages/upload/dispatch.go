@@ -124,7 +124,7 @@ func (u *Uploader) landed(it *item, url string, err error, took time.Duration) {
 		it.group.state.Running--
 		it.group.state.Retrying++
 		it.stage = retrying
-		it.due = now + int64(u.backoff(it.result.Attempts-1))
+		it.due = now + int64(u.cfg.Backoff.Before(it.result.Attempts-1))
 		u.late.add(it)
 	}
 	u.dispatch()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -15,17 +14,15 @@ import (
 
 // Config is an Uploader's settings. The zero value holds every default.
 type Config struct {
-	Parallel   int           // uploads at once at most; default 64
-	Retries    int           // after the first attempt; default 30 (U2); −1: none
-	First      time.Duration // wait before the first retry, doubled for each; default 500 ms
-	Longest    time.Duration // wait between two attempts at most; default 30 s
-	MaxBytes   int64         // of bodies in memory that have no result yet; default 64 MiB
-	MaxObjects int           // without a result; default 65,536
+	Parallel   int         // uploads at once at most; default 64
+	Retries    int         // after the first attempt; default 30 (U2); −1: none
+	Backoff    hal.Backoff // between attempts; default 500 ms to 30 s, half of it chance (U2)
+	MaxBytes   int64       // of bodies in memory that have no result yet; default 64 MiB
+	MaxObjects int         // without a result; default 65,536
 
-	Uplink *Uplink        // whose hours are asked before an attempt; nil: none
-	Clock  *hal.Clock     // default: the real one
-	Random func() float64 // jitter, from 0 up to 1; default: random
-	Logger *slog.Logger   // default: silent
+	Uplink *Uplink      // whose hours are asked before an attempt; nil: none
+	Clock  *hal.Clock   // default: the real one
+	Logger *slog.Logger // default: silent
 }
 
 // spare is how many more uploads of an important class may begin while less important ones fill
@@ -41,20 +38,12 @@ func (c Config) withDefaults() Config {
 	def(&c.Parallel, 64)
 	def(&c.Retries, 30)
 	def(&c.MaxObjects, 1<<16)
-	if c.First == 0 {
-		c.First = 500 * time.Millisecond
-	}
-	if c.Longest == 0 {
-		c.Longest = 30 * time.Second
-	}
+	c.Backoff = c.Backoff.Or(hal.Backoff{First: 500 * time.Millisecond, Max: 30 * time.Second, Jitter: 0.5})
 	if c.MaxBytes == 0 {
 		c.MaxBytes = 64 << 20
 	}
 	if c.Clock == nil {
 		c.Clock = hal.NewClock()
-	}
-	if c.Random == nil {
-		c.Random = rand.Float64
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -70,8 +59,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("%d uploads at once: 1 to 1024", c.Parallel)
 	case c.Retries < -1:
 		return fmt.Errorf("%d retries: −1 for none, or how many", c.Retries)
-	case c.First < 0 || c.Longest < c.First:
-		return fmt.Errorf("retries after %s and at most %s: the first wait is the shorter one", c.First, c.Longest)
+	case c.Backoff.First < 0 || c.Backoff.Max < c.Backoff.First:
+		return fmt.Errorf("retries after %s and at most %s: the first wait is the shorter one", c.Backoff.First, c.Backoff.Max)
 	case c.MaxBytes < 0 || c.MaxObjects < 1:
 		return errors.New("room for at least one object")
 	}
@@ -176,15 +165,6 @@ func (u *Uploader) push(it *item) {
 	}
 	it.stage = waiting
 	u.ready[it.Class].add(it)
-}
-
-// backoff is the wait before another attempt: it doubles, and half of it is chance (U2).
-func (u *Uploader) backoff(retries int) time.Duration {
-	d := u.cfg.Longest
-	if retries < 32 && u.cfg.First<<retries > 0 {
-		d = min(d, u.cfg.First<<retries)
-	}
-	return d/2 + time.Duration(u.cfg.Random()*float64(d/2))
 }
 
 // Stats is what an uploader does.

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/millrace-video/millrace/hal"
 	"github.com/millrace-video/millrace/stages/upload"
 )
 
@@ -105,15 +106,15 @@ func TestFailuresAreNamed(t *testing.T) {
 func TestRetriesWaitLongerAndLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slow{answer: func(string, int, int) error { return trouble(upload.Broken) }}
-		chance := 0.0
-		u := uploader(t, s, upload.Config{Retries: 8, First: time.Second, Longest: 20 * time.Second, Random: func() float64 { return chance }})
+		chance := 1.0
+		u := uploader(t, s, upload.Config{Retries: 8, Backoff: hal.Backoff{First: time.Second, Max: 20 * time.Second, Random: func() float64 { return chance }}})
 		g := u.Submit(pictures(1)...)
 		synctest.Wait()
 		require.Zero(t, u.Stats().Running)
 		require.Equal(t, 1, g.State().Retrying)
 		<-g.Done()
 		require.Equal(t, []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 10 * time.Second, 10 * time.Second, 10 * time.Second}, gaps(s.at))
-		s.at, chance = nil, 1
+		s.at, chance = nil, 0
 		g = u.Submit(pictures(1)...)
 		<-g.Done()
 		require.Equal(t, []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 20 * time.Second, 20 * time.Second, 20 * time.Second}, gaps(s.at))
@@ -197,7 +198,7 @@ func TestInFlightFitsTheStore(t *testing.T) {
 			}
 			return nil
 		}
-		u := uploader(t, s, upload.Config{First: 200 * time.Millisecond, Longest: time.Second, Retries: 1000, MaxBytes: 1 << 30})
+		u := uploader(t, s, upload.Config{Backoff: hal.Backoff{First: 200 * time.Millisecond, Max: time.Second}, Retries: 1000, MaxBytes: 1 << 30})
 		<-u.Submit(pictures(400)...).Done()
 		low := u.Stats().Parallel
 		require.Less(t, low, 20)

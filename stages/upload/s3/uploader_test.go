@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace-video/millrace/hal"
 	"github.com/millrace-video/millrace/pool"
 	"github.com/millrace-video/millrace/stages/upload"
 	"github.com/millrace-video/millrace/stages/upload/s3"
@@ -19,7 +20,7 @@ func uploader(t *testing.T, s *s3.Store) *upload.Uploader {
 	t.Helper()
 	p, err := pool.NewPool(256)
 	require.NoError(t, err)
-	u, err := upload.NewUploader(s, p, upload.Config{First: 10 * time.Millisecond, Longest: 100 * time.Millisecond})
+	u, err := upload.NewUploader(s, p, upload.Config{Backoff: hal.Backoff{First: 10 * time.Millisecond, Max: 100 * time.Millisecond}})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		require.NoError(t, u.Exit(t.Context(), true))
