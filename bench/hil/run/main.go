@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/millrace-video/millrace/bench/hil"
@@ -39,7 +40,7 @@ func main() {
 	flag.IntVar(&s.cuts, "power", 0, "only the cases of the power cut, with so many cuts of a recorder's")
 	flag.BoolVar(&s.keep, "keep", false, "keep what the machine and its host shared")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := s.all(ctx)
 	stop()
 	if err != nil {
