@@ -21,8 +21,11 @@ type FramesConfig struct {
 	Group     int     // pictures in a group; default 50
 	Quality   int     // of a JPEG that is made here; default 80
 	Prefix    string  // of the keys; default frames/CHANNEL
-	Log       string  // file for a JSON line a picture; default none
 	Keep      int     // results that can be asked for; default 500
+
+	// Results is told what became of each picture, in the order of the camera, by one worker at a
+	// time. An error of its is logged, and the next results come all the same. Default: nobody.
+	Results func([]FrameResult) error
 
 	Decoders Decoders // of H.264 and the like; default: none, such streams are refused
 }

@@ -1,15 +1,14 @@
 package upload_test
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
+	"errors"
 	"image"
 	"image/jpeg"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,17 +49,18 @@ func toJPEG(reg *hal.Registry) []pipeline.Stage {
 	return []pipeline.Stage{encode.To(reg, hal.MJPEG, encode.Config{})}
 }
 
-func lines(t *testing.T, file string) []upload.FrameResult {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	require.NoError(t, err)
-	var all []upload.FrameResult
-	for s := bufio.NewScanner(bytes.NewReader(text)); s.Scan(); {
-		var one upload.FrameResult
-		require.NoError(t, json.Unmarshal(s.Bytes(), &one))
-		all = append(all, one)
-	}
-	return all
+// told collects the results that a stage tells.
+type told struct {
+	mu  sync.Mutex
+	all []upload.FrameResult
+	err error
+}
+
+func (l *told) take(some []upload.FrameResult) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, some...)
+	return l.err
 }
 
 // burntIn reads the number that a picture of 320x240 shows.
@@ -87,13 +87,13 @@ func TestFramesOfAChannel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d, dir := directory(t)
 			up := uploader(t, d, upload.Config{})
-			log := filepath.Join(t.TempDir(), "rec", "frames.jsonl")
-			f, _ := channel(t, "synth://?codec=raw&frames=25&pace=fast&audio=none&size=320x240", trunk, up, upload.FramesConfig{Group: 10, Log: log})
+			var log told
+			f, _ := channel(t, "synth://?codec=raw&frames=25&pace=fast&audio=none&size=320x240", trunk, up, upload.FramesConfig{Group: 10, Results: log.take})
 			require.NoError(t, up.Exit(t.Context(), false))
 			latest := f.Latest()
 			require.Len(t, latest, 25)
 			require.Equal(t, upload.FramesStats{Taken: 25, Bytes: f.Stats().(upload.FramesStats).Bytes, Uploaded: 25}, f.Stats())
-			logged := lines(t, log)
+			logged := log.all
 			require.Len(t, logged, 25)
 			for i, one := range latest {
 				require.EqualValues(t, i+1, one.Number)
@@ -128,10 +128,11 @@ func TestAFailedFrameIsNamed(t *testing.T) {
 		return nil
 	}}
 	up := uploader(t, s, upload.Config{})
-	log := filepath.Join(t.TempDir(), "frames.jsonl")
-	f, _ := channel(t, "synth://?codec=raw&frames=5&pace=fast&audio=none&size=320x240", nil, up, upload.FramesConfig{Group: 2, Log: log})
+	log := told{err: errors.New("the disk is full")}
+	f, _ := channel(t, "synth://?codec=raw&frames=5&pace=fast&audio=none&size=320x240", nil, up, upload.FramesConfig{Group: 2, Results: log.take})
 	require.NoError(t, up.Exit(t.Context(), false))
-	for i, one := range lines(t, log) {
+	require.Len(t, log.all, 5, "an error costs no later line")
+	for i, one := range log.all {
 		require.EqualValues(t, i+1, one.Number)
 		require.Equal(t, i == 2, one.State == "failed")
 	}

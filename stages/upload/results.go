@@ -1,13 +1,7 @@
 package upload
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -26,14 +20,11 @@ type FrameResult struct {
 	Error    string    `json:"error,omitempty"`
 }
 
-// maxLog is the size at which a log is put aside as NAME.1, in place of the one before.
-const maxLog = 16 << 20
-
-// results keeps the latest groups of a channel, and writes what became of each picture into a
-// log, in the order of the pictures.
+// results keeps the latest groups of a channel, and tells what became of each picture, in the order
+// of the pictures.
 type results struct {
 	keep int
-	file string
+	tell func([]FrameResult) error
 
 	mu       sync.Mutex
 	channel  string
@@ -42,9 +33,9 @@ type results struct {
 	next     int         // group that is to be logged next, counted from the first ever
 	added    int
 	complete map[int][]FrameResult // groups that are done before their turn
-	lines    []FrameResult         // to be written
-	writing  bool
-	failing  bool // the log cannot be written, and that was said
+	lines    []FrameResult         // to be told
+	telling  bool
+	failing  bool // the results cannot be told, and that was said
 	uploaded uint64
 	failed   uint64
 }
@@ -56,7 +47,7 @@ type numbered struct {
 }
 
 func newResults(cfg FramesConfig) results {
-	return results{keep: cfg.Keep, file: cfg.Log, complete: map[int][]FrameResult{}}
+	return results{keep: cfg.Keep, tell: cfg.Results, complete: map[int][]FrameResult{}}
 }
 
 func (r *results) open(channel string, log *slog.Logger) {
@@ -103,65 +94,38 @@ func (r *results) done(number int, g *numbered, all []Result) {
 		}
 		delete(r.complete, r.next)
 		r.next++
-		if r.file != "" {
+		if r.tell != nil {
 			r.lines = append(r.lines, ready...)
 		}
 	}
-	write := !r.writing && len(r.lines) > 0
-	r.writing = r.writing || write
+	tell := !r.telling && len(r.lines) > 0
+	r.telling = r.telling || tell
 	r.mu.Unlock()
-	if write {
-		r.write()
+	if tell {
+		r.tellAll()
 	}
 }
 
-// write empties the lines into the log; one worker at a time does.
-func (r *results) write() {
+// tellAll tells the lines that wait; one worker at a time does.
+func (r *results) tellAll() {
 	for {
 		r.mu.Lock()
 		lines := r.lines
 		r.lines = nil
 		if len(lines) == 0 {
-			r.writing = false
+			r.telling = false
 			r.mu.Unlock()
 			return
 		}
 		r.mu.Unlock()
-		err := appendLines(r.file, lines)
+		err := r.tell(lines)
 		r.mu.Lock()
 		if err != nil && !r.failing {
-			r.log.Error("the log of uploaded frames cannot be written", "channel", r.channel, "cause", err.Error())
+			r.log.Error("the results of uploaded frames cannot be told", "channel", r.channel, "cause", err.Error())
 		}
 		r.failing = err != nil
 		r.mu.Unlock()
 	}
-}
-
-func appendLines(file string, lines []FrameResult) (err error) {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	for i := range lines {
-		if err = encoder.Encode(lines[i]); err != nil {
-			return err
-		}
-	}
-	if info, gone := os.Stat(file); gone == nil && info.Size() > maxLog {
-		if err = os.Rename(file, file+".1"); err != nil {
-			return err
-		}
-	}
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640) //nolint:gosec // the operator named it
-	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.MkdirAll(filepath.Dir(file), 0o750); err == nil {
-			f, err = os.OpenFile(file, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640) //nolint:gosec // as above
-		}
-	}
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text.Bytes())
-	return errors.Join(err, f.Close())
 }
 
 // told is a group's results as others see them. The caller holds mu.

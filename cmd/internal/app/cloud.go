@@ -55,7 +55,7 @@ func openClouds(cfg *config.Config, u *uploads, space cloud.Space, clock *hal.Cl
 		}
 		switch {
 		case ch.Cloud.Enabled:
-			c.given[ch.Name] = &lostPackages{path: filepath.Join(ch.Folder(cfg.Data), "cloud-lost.jsonl")}
+			c.given[ch.Name] = newLostPackages(filepath.Join(ch.Folder(cfg.Data), "cloud-lost.jsonl"))
 			c.channels[ch.Name], err = c.Channel(ch.Name, cloud.ChannelConfig{
 				Package: ch.Cloud.Package, Bytes: ch.Cloud.PackageBytes, Pre: ch.Events.Pre, FullTime: ch.Cloud.FullTime, Event: ch.Cloud.Events,
 			})

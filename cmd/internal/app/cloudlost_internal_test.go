@@ -13,7 +13,7 @@ import (
 
 // C3: what is given up is in the time line, also after a kill in the middle of a line.
 func TestLostPackagesAreKept(t *testing.T) {
-	l := &lostPackages{path: filepath.Join(t.TempDir(), "gate", "cloud-lost.jsonl")}
+	l := newLostPackages(filepath.Join(t.TempDir(), "gate", "cloud-lost.jsonl"))
 	zero := time.Unix(1_800_000_000, 0).UTC()
 	at := func(s int) time.Time { return zero.Add(time.Duration(s) * time.Second) }
 	none, err := l.between(at(0), at(100))
@@ -22,7 +22,7 @@ func TestLostPackagesAreKept(t *testing.T) {
 	for i := range 4 {
 		require.NoError(t, l.add(cloud.Lost{Channel: "gate", Number: uint64(i), From: at(4 * i), To: at(4*i + 4), Cause: "the spool was full"}))
 	}
-	f, err := os.OpenFile(l.path, os.O_APPEND|os.O_WRONLY, 0)
+	f, err := os.OpenFile(l.file.path, os.O_APPEND|os.O_WRONLY, 0)
 	require.NoError(t, err)
 	_, err = f.WriteString(`{"channel": "ga`)
 	require.NoError(t, err)
@@ -32,4 +32,8 @@ func TestLostPackagesAreKept(t *testing.T) {
 	require.Len(t, some, 2)
 	require.EqualValues(t, 1, some[0].Number)
 	require.Equal(t, at(8), some[1].From)
+	require.NoError(t, l.add(cloud.Lost{Channel: "gate", Number: 4, From: at(16), To: at(20)}))
+	last, err := l.between(at(16), at(20))
+	require.NoError(t, err)
+	require.Len(t, last, 1, "the one that was cut off costs itself alone")
 }

@@ -72,7 +72,7 @@ func newEvents(cfg config.Config, recorders *recorders, keys *soft.Keys, clock *
 			continue
 		}
 		folder := ch.Folder(cfg.Data)
-		c := &eventChannel{Channel: event.NewChannel(e.handling, ch.Name), events: e, cfg: ch.Events, keep: ch.Record.KeepEvents, journal: &eventJournal{path: filepath.Join(folder, "events.jsonl")}, told: map[uint64]int64{}}
+		c := &eventChannel{Channel: event.NewChannel(e.handling, ch.Name), events: e, cfg: ch.Events, keep: ch.Record.KeepEvents, journal: newEventJournal(filepath.Join(folder, "events.jsonl")), told: map[uint64]int64{}}
 		if m := ch.Events.Motion; m.Enabled {
 			c.watch = motion.NewWatch(motion.Config{Sensitivity: m.Sensitivity, Area: m.Area, Rate: m.Rate, Hold: m.Hold}, e.keys, c.moved)
 		}
@@ -354,7 +354,7 @@ func (c *eventChannel) pictured(r event.Result) {
 }
 
 func (c *eventChannel) trouble(err error) {
-	c.events.log.Error("an event's line is lost", "channel", c.Name(), "file", c.journal.path, "cause", err.Error())
+	c.events.log.Error("an event's line is lost", "channel", c.Name(), "file", c.journal.file.path, "cause", err.Error())
 }
 
 // errNoEvents is what a channel without event handling answers.

@@ -64,7 +64,7 @@ func TestAnEventPinsItsRecording(t *testing.T) {
 
 func TestJournalOfEvents(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gate", "events.jsonl")
-	j := &eventJournal{path: path}
+	j := newEventJournal(path)
 	last, err := j.open()
 	require.NoError(t, err)
 	require.Zero(t, last)
@@ -81,32 +81,30 @@ func TestJournalOfEvents(t *testing.T) {
 	_, err = f.WriteString(`{"kind":"message","event":99`)
 	require.NoError(t, err)
 	require.NoError(t, f.Close())
-	again := &eventJournal{path: path}
+	again := newEventJournal(path)
 	last, err = again.open()
 	require.NoError(t, err)
 	require.Equal(t, uint64(150), last)
 	require.NoError(t, again.write(api.EventLine{Kind: api.EventMessage, Event: 151}))
-	again = &eventJournal{path: path}
+	again = newEventJournal(path)
 	last, err = again.open()
 	require.NoError(t, err)
 	require.Equal(t, uint64(151), last)
 
 	// A long one is put aside, and still says where the numbers go on.
-	again.size = maxJournal + 1
+	again.file.limit = 1
 	require.NoError(t, again.write(api.EventLine{Kind: api.EventRecording, Event: 151}))
 	require.FileExists(t, path+".1")
 	require.NoError(t, os.Remove(path))
-	last, err = (&eventJournal{path: path}).open()
+	last, err = newEventJournal(path).open()
 	require.NoError(t, err)
 	require.Equal(t, uint64(151), last)
 }
 
 func TestAJournalThatCannotBeWritten(t *testing.T) {
 	_, c := handling(t)
-	c.journal.path = "/proc/nowhere/events.jsonl"
-	_, err := c.journal.open()
-	require.Error(t, err)
+	c.journal.file.path = "/proc/nowhere/events.jsonl"
 	var told error
 	c.Send(t.Context(), event.Message{Event: 1}, func(err error) { told = err })
-	require.ErrorContains(t, told, "write the journal of events: open /proc/nowhere/events.jsonl")
+	require.ErrorContains(t, told, "write the journal of events: mkdir /proc/nowhere")
 }

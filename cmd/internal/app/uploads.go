@@ -126,7 +126,11 @@ func (u *uploads) branch(def *pipeline.Definition, reg *hal.Registry, ch config.
 	case !filepath.IsAbs(file):
 		file = filepath.Join(data, file)
 	}
-	stage := upload.NewFrames(u.up, reg, upload.FramesConfig{Every: f.Every, PerSecond: f.PerSecond, Group: f.Group, Quality: f.Quality, Log: file, Decoders: Decoders()})
+	lines := &lineLog{path: file, what: "the log of uploaded frames", limit: maxJournal}
+	stage := upload.NewFrames(u.up, reg, upload.FramesConfig{
+		Every: f.Every, PerSecond: f.PerSecond, Group: f.Group, Quality: f.Quality, Decoders: Decoders(),
+		Results: func(all []upload.FrameResult) error { return writeLines(lines, all...) },
+	})
 	u.mu.Lock()
 	u.frames[ch.Name] = stage
 	u.mu.Unlock()
