@@ -91,9 +91,15 @@ func TestRedact(t *testing.T) {
 		"rtsp://u:p%zz@h/x":   "rtsp://xxxxx@h/x",
 		"rtsp://u:a@b:c@h:99": "rtsp://u:xxxxx@h:99",
 		"u:p ass@h":           "xxxxx@h",
+		"rtsp://a@b:p?ss@h":   "rtsp://xxxxx@h",
+		"http://h/x.flv?user=admin&password=p&channel=0":         "http://h/x.flv?user=admin&password=xxxxx&channel=0",
+		"http://u:p@h/?Token=pq;n=1&%70wd=p&X-Amz-Signature=p#p": "http://u:xxxxx@h/?Token=xxxxx;n=1&%70wd=xxxxx&X-Amz-Signature=xxxxx",
+		"synth://?size=640x360&pass=&gop=5":                      "synth://?size=640x360&pass=&gop=5",
+		"rtsp://h/?a=1&&b&=":                                     "rtsp://h/?a=1&&b&=",
 	} {
 		got := hal.Redact(rawURL)
 		require.NotContains(t, got, ":p")
+		require.NotContains(t, got, "=p")
 		require.Equal(t, want, got)
 	}
 }
@@ -108,6 +114,9 @@ func FuzzRedact(f *testing.F) {
 		}
 		const secret = "Sw0rdfish77"
 		require.NotContains(t, hal.Redact("rtsp://"+user+":"+secret+"@"+host), secret)
+		if !strings.ContainsAny(host, "@?#") {
+			require.NotContains(t, hal.Redact("http://"+host+"?user="+user+"&token="+secret), secret)
+		}
 	})
 }
 

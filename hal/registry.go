@@ -174,25 +174,3 @@ func (r *Registry) OpenEncoder(ctx context.Context, cfg EncoderConfig, except ..
 	}
 	return nil, EncoderInfo{}, fmt.Errorf("%w: no encoder for %s from %s: %w", ErrUnsupported, cfg.Codec, cfg.Input, errors.Join(errs...))
 }
-
-// Redact returns a URL fit to be shown: without its password, else as it is written. What does
-// not parse, or has an @ where no user stands, loses everything between the scheme and the last @.
-func Redact(rawURL string) string {
-	u, err := url.Parse(rawURL)
-	switch {
-	case err == nil && u.User != nil:
-		return u.Redacted()
-	case err == nil && !strings.Contains(rawURL, "@"):
-		return rawURL
-	}
-	scheme, rest, ok := strings.Cut(rawURL, "://")
-	if !ok {
-		scheme, rest = "", rawURL
-	} else {
-		scheme += "://"
-	}
-	if at := strings.LastIndex(rest, "@"); at >= 0 {
-		rest = "xxxxx" + rest[at:]
-	}
-	return scheme + rest
-}

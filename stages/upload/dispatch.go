@@ -153,9 +153,7 @@ func (u *Uploader) finish(it *item, err error) {
 	}
 	if it.admitted {
 		u.open--
-		if !it.Spooled {
-			u.bytes -= it.Body.Size()
-		}
+		u.bytes -= it.memory()
 	}
 	it.stage = finished
 	it.result.Done = u.cfg.Clock.Now()

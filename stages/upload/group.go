@@ -3,6 +3,7 @@ package upload
 import (
 	"context"
 	"io"
+	"os"
 	"time"
 )
 
@@ -10,10 +11,18 @@ import (
 type Object struct {
 	Key         string
 	ContentType string
-	Body        *io.SectionReader // stays valid until the result is there; of what is cancelled an attempt may still read a moment later
+	Body        *io.SectionReader // stays valid until the result is there; of what is cancelled an attempt may still read a moment later. One of a file does not count towards the memory that waits
 	Time        time.Time         // its time stamp, for the result
 	Class       Class
-	Spooled     bool // the body lies on a disk: it does not count towards the memory that waits
+}
+
+// memory is how many bytes of memory an object keeps: none where its body is a file's.
+func (o Object) memory() int64 {
+	of, _, _ := o.Body.Outer()
+	if _, file := of.(*os.File); file {
+		return 0
+	}
+	return o.Body.Size()
 }
 
 // Result is what became of an object.

@@ -150,7 +150,7 @@ func (u *Uploader) admit(it *item) error {
 		return fmt.Errorf("%w: %w", ErrRefused, CheckKey(it.Key))
 	case u.open+1 > u.cfg.MaxObjects:
 		return fmt.Errorf("%w: %d objects", ErrFull, u.open)
-	case !it.Spooled && u.bytes+it.Body.Size() > u.cfg.MaxBytes:
+	case it.memory() > 0 && u.bytes+it.memory() > u.cfg.MaxBytes:
 		return fmt.Errorf("%w: %d bytes in memory, limit %d", ErrFull, u.bytes, u.cfg.MaxBytes)
 	}
 	return nil
@@ -160,9 +160,7 @@ func (u *Uploader) admit(it *item) error {
 func (u *Uploader) push(it *item) {
 	u.open++
 	it.admitted = true
-	if !it.Spooled {
-		u.bytes += it.Body.Size()
-	}
+	u.bytes += it.memory()
 	it.stage = waiting
 	u.ready[it.Class].add(it)
 }

@@ -2,7 +2,9 @@ package upload_test
 
 import (
 	"context"
+	"io"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -173,7 +175,12 @@ func TestMemoryIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := uploader(t, &slow{delay: time.Second}, upload.Config{MaxBytes: 450_000})
 		objects := pictures(5)
-		objects[4].Spooled = true
+		file, err := os.Open("uploader_test.go")
+		require.NoError(t, err)
+		defer func() { require.NoError(t, file.Close()) }()
+		info, err := file.Stat()
+		require.NoError(t, err)
+		objects[4].Body = io.NewSectionReader(file, 0, info.Size())
 		g := u.Submit(objects...)
 		require.Equal(t, 1, g.State().Failed)
 		results, err := g.Wait(t.Context())
