@@ -173,9 +173,9 @@ func (h *head) failed(i int, err error, ranWell bool) {
 	h.fault = fault{cause: err.Error(), at: h.ch.eng.clock.Now(), count: h.fault.count + 1}
 	h.mu.Unlock()
 	if again {
-		h.ch.log.Debug("source failed again", "channel", h.ch.Name(), "source", h.candidates[i].String(), "cause", describe(err), "next_try_s", wait.Seconds())
+		h.ch.log.Debug("source failed again", "channel", h.ch.Name(), "source", h.candidates[i].String(), "cause", describe(err), "next_try_s", wait.Round(100*time.Millisecond).Seconds())
 	} else {
-		h.ch.log.Warn("source failed", "channel", h.ch.Name(), "source", h.candidates[i].String(), "cause", describe(err), "next_try_s", wait.Seconds())
+		h.ch.log.Warn("source failed", "channel", h.ch.Name(), "source", h.candidates[i].String(), "cause", describe(err), "next_try_s", wait.Round(100*time.Millisecond).Seconds())
 		h.ch.machine.because(err.Error())
 	}
 }
