@@ -239,7 +239,7 @@ func stallLimit(s *hal.Stream) time.Duration {
 	return limit
 }
 
-// checkStall is the alarm's call, once a second.
+// checkStall is the alarm's call, once a second. It judges silence up to now.
 func (h *head) checkStall(now int64) {
 	h.mu.Lock()
 	cancel, limit := h.cancel, h.stallAfter
