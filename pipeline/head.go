@@ -169,6 +169,9 @@ func (h *head) begin(o *opened, stream *hal.Stream, live bool, cancel context.Ca
 	h.stallAfter = 0
 	if live {
 		h.stallAfter = stallLimit(stream)
+		if w, ok := o.src.(hal.Watcher); ok {
+			h.stallAfter += w.Silence()
+		}
 	}
 	h.mu.Unlock()
 	if !h.ch.gate.isOpen() { // a Pause that came while the source was being opened

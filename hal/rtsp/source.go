@@ -94,6 +94,9 @@ func (s *Source) SourceStats() hal.SourceStats {
 // SetUrgent implements hal.Urgency. A source is not urgent until it is told.
 func (s *Source) SetUrgent(urgent bool) { s.feed.setUrgent(urgent) }
 
+// Silence implements hal.Watcher: a key frame may take that long, all else less.
+func (s *Source) Silence() time.Duration { return max(keyWait, s.firstWait) }
+
 // RequestKeyFrame implements hal.KeyFramer: it sends a picture loss indication (RFC 4585)
 // where the camera said that it understands one, at most once a second. Other cameras send
 // their key frames when they like.
@@ -333,6 +336,7 @@ func (s *Source) giveBack() {
 var (
 	_ hal.Source    = (*Source)(nil)
 	_ hal.Urgency   = (*Source)(nil)
+	_ hal.Watcher   = (*Source)(nil)
 	_ hal.KeyFramer = (*Source)(nil)
 	_ hal.Reporter  = (*Source)(nil)
 )
