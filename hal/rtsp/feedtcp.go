@@ -49,6 +49,7 @@ type tcpFeed struct {
 	raw     syscall.RawConn
 	receive func(fd uintptr) bool // reads the socket once; raw's
 	look    func(fd uintptr)      // the same
+	drained bool                  // the last read left nothing: where nobody waits, the next waits at once
 	got     int                   // by it
 	broke   error
 
@@ -209,6 +210,7 @@ func (f *tcpFeed) read() (int, error) {
 	f.got, f.broke = 0, nil
 	err := f.raw.Read(f.receive)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
+		f.drained = false
 		err = f.raw.Control(f.look)
 	}
 	if err != nil {
@@ -223,7 +225,14 @@ func (f *tcpFeed) direct() (err error) {
 		return nil
 	}
 	f.receive = func(fd uintptr) bool {
-		n, failed := receive(fd, f.in.space(f.room))
+		if f.drained && f.rate > 0 && !f.urgent.Load() {
+			f.drained = false
+			f.in.settle()
+			return false
+		}
+		room := f.in.space(f.room)
+		n, failed := receive(fd, room)
+		f.drained = n > 0 && n < len(room)
 		switch {
 		case errors.Is(failed, syscall.EAGAIN):
 			f.in.settle()
