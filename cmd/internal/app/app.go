@@ -28,7 +28,6 @@ type App struct {
 	eng *pipeline.Engine
 
 	clock *hal.Clock
-	best  hal.Codec // of raw pictures where the configuration names none; unknown until a channel needs it
 
 	live      *rtsp.Server // nil where the configuration says so
 	recorders *recorders

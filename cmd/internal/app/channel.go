@@ -25,12 +25,6 @@ const (
 // define says what a channel is made of.
 func (a *App) define(ctx context.Context, ch config.Channel) *pipeline.Definition {
 	ev := a.events.channels[ch.Name]
-	if ch.Encode.Codec == hal.CodecUnknown {
-		if a.best == hal.CodecUnknown { // every device is looked at for it: once, not for each channel
-			a.best = bestCodec(ctx, a.reg, a.log)
-		}
-		ch.Encode.Codec = a.best
-	}
 	def := pipeline.Define(ch.Name, origin(a.reg, ch), append(ev.trunk(), trunk(ctx, a.reg, ch.Encode, a.log)...)...)
 	if ch.Record.Enabled {
 		ring := record.Ring{Max: int(ch.Record.Ring), Growth: ch.Record.Growth, Pace: ch.Record.Read, OnDemand: true}
