@@ -46,7 +46,7 @@ func (b *Record) once(ctx context.Context, one recorder, channels, viewers int) 
 		return m, err
 	}
 	defer func() { err = errors.Join(err, cameras.end()) }()
-	favour(cameras.cmd.Process.Pid)
+	favour(cameras.cmd.Process.Pid, true)
 	j := job{self: b.Self, dir: dir, channels: channels, readers: channels * viewers, codec: b.Clip.Codec, profile: b.Profile}
 	if err = cameras.ask(askAddress, &j.cameras); err != nil {
 		return m, err
@@ -89,7 +89,7 @@ func (b *Record) watchOver(ctx context.Context, work *underway, cameras *child, 
 			return err
 		}
 		defer func() { err = errors.Join(err, watchers.end()) }()
-		favour(watchers.cmd.Process.Pid)
+		favour(watchers.cmd.Process.Pid, false)
 	}
 	if err = hal.Wait(ctx, b.WarmUp); err != nil {
 		return err

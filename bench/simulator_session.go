@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -21,8 +20,7 @@ type session struct {
 	offset     time.Duration // of the camera's time line
 	soundFirst bool
 	conn       *net.TCPConn
-	raw        syscall.RawConn
-	attempt    func(fd uintptr) bool
+	fd         uintptr // its descriptor: used and closed under mu
 
 	// Of the wheel, under its mutex.
 	nextPicture, nextSound int64
@@ -31,9 +29,6 @@ type session struct {
 
 	mu    sync.Mutex
 	queue []outgoing // what the kernel has not taken yet, in order
-	now   []byte     // for attempt
-	took  int
-	fault error
 	log   Session
 }
 
@@ -70,12 +65,8 @@ func newSession(conn *net.TCPConn, accepted int64) (*session, error) {
 	if err := errors.Join(conn.SetNoDelay(true), conn.SetWriteBuffer(sendBuffer)); err != nil {
 		return nil, err
 	}
-	s := &session{channel: -1, conn: conn, raw: raw, log: Session{Channel: -1, Accepted: accepted}}
-	s.attempt = func(fd uintptr) bool {
-		s.took, s.fault = writeNow(fd, s.now)
-		return true
-	}
-	return s, nil
+	s := &session{channel: -1, conn: conn, log: Session{Channel: -1, Accepted: accepted}}
+	return s, raw.Control(func(fd uintptr) { s.fd = fd })
 }
 
 // begin is where the session starts. The wheel holds its mutex.
@@ -113,27 +104,18 @@ func (s *session) put(out outgoing) bool {
 	return true
 }
 
-// writes gives the kernel what it takes, packet by packet where that is wanted.
+// writes gives the kernel what it takes, packet by packet where that is wanted. The caller holds mu, under which the
+// connection is closed: the descriptor is still its own.
 func (s *session) writes(out outgoing) (n int, err error) {
 	for i := 1; i < len(out.heads); i++ {
 		end := out.heads[i] - interleavedHead
-		k, failed := s.write(out.rest[n:end])
+		k, failed := writeNow(s.fd, out.rest[n:end])
 		if n += k; failed != nil || n < end {
 			return n, failed
 		}
 	}
-	k, err := s.write(out.rest[n:])
+	k, err := writeNow(s.fd, out.rest[n:])
 	return n + k, err
-}
-
-// write gives the kernel what it takes without waiting.
-func (s *session) write(b []byte) (int, error) {
-	s.now = b
-	if err := s.raw.Write(s.attempt); err != nil {
-		return 0, err
-	}
-	s.now = nil
-	return s.took, s.fault
 }
 
 // flush writes what waits. It returns the parcels that are done, and when the oldest that is not
@@ -143,7 +125,7 @@ func (s *session) flush() (done []outgoing, oldest time.Duration) {
 	defer s.mu.Unlock()
 	for len(s.queue) > 0 && s.log.Ended == "" {
 		head := &s.queue[0]
-		n, err := s.write(head.rest)
+		n, err := writeNow(s.fd, head.rest)
 		if err != nil {
 			s.leave(err.Error())
 			break
@@ -157,12 +139,24 @@ func (s *session) flush() (done []outgoing, oldest time.Duration) {
 		}
 		s.queue = s.queue[1:]
 	}
+	return done, s.waitsSince()
+}
+
+// oldest is when the oldest parcel that waits was due; 0: none does.
+func (s *session) oldest() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waitsSince()
+}
+
+// waitsSince is oldest for who holds mu.
+func (s *session) waitsSince() time.Duration {
 	for _, out := range s.queue {
 		if !out.text {
-			return done, out.due
+			return out.due
 		}
 	}
-	return done, 0
+	return 0
 }
 
 func (s *session) waits() int {

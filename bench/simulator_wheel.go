@@ -95,14 +95,15 @@ func (w *wheel) run(ctx context.Context) {
 		case <-timer.C:
 		case <-w.wake:
 		}
-		timer.Reset(w.turn())
+		w.mu.Lock()
+		rest := w.turn()
+		w.mu.Unlock()
+		timer.Reset(rest)
 	}
 }
 
-// turn sends all that is due and returns how long there is nothing to do.
+// turn sends all that is due and returns how long there is nothing to do. The caller holds mu.
 func (w *wheel) turn() time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.retry()
 	for upTo := int64(w.since() / wheelTick); w.next <= upTo; w.next++ {
 		slot := &w.slots[w.next%wheelSlots]
@@ -221,8 +222,15 @@ type Pace struct {
 	Own   Spread `json:"own"`  // until the simulator came to it
 }
 
+// pace first sends what is due: lateness that is not over yet counts, too.
 func (w *wheel) pace() Pace {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.turn()
+	for _, s := range w.blocked {
+		if oldest := s.oldest(); oldest > 0 {
+			w.late.most = max(w.late.most, w.since()-oldest)
+		}
+	}
 	return Pace{Units: w.units, Bytes: w.bytes, Full: w.full, Late: w.late.spread(), Own: w.own.spread()}
 }

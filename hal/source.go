@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/url"
+	"time"
 
 	"github.com/millrace-video/millrace/pool"
 )
@@ -28,6 +29,12 @@ type Urgency interface {
 	// SetUrgent says whether somebody waits for each frame (true) or only a recorder reads. It
 	// may be called from any goroutine.
 	SetUrgent(urgent bool)
+}
+
+// Watcher is a Source that notices silence itself: after Silence at most without a frame its Read returns ErrStalled.
+// It knows what waits in a socket and what came that is no frame yet; whoever sees frames alone calls it silent no sooner.
+type Watcher interface {
+	Silence() time.Duration
 }
 
 // KeyFramer is a Source or Encoder that can be asked for a key frame.

@@ -121,7 +121,7 @@ func (a *alarm) run(ctx context.Context) error {
 	for {
 		now := a.clock.Mono()
 		if now >= nextWatch {
-			a.lookAtHeads(now)
+			a.lookAtHeads(nextWatch) // up to when it was due: who was late himself calls nobody silent
 			nextWatch = now + int64(watchEvery)
 		}
 		a.lookAtQueues(now)

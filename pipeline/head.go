@@ -169,6 +169,9 @@ func (h *head) begin(o *opened, stream *hal.Stream, live bool, cancel context.Ca
 	h.stallAfter = 0
 	if live {
 		h.stallAfter = stallLimit(stream)
+		if w, ok := o.src.(hal.Watcher); ok {
+			h.stallAfter += w.Silence()
+		}
 	}
 	h.mu.Unlock()
 	if !h.ch.gate.isOpen() { // a Pause that came while the source was being opened
@@ -239,7 +242,7 @@ func stallLimit(s *hal.Stream) time.Duration {
 	return limit
 }
 
-// checkStall is the alarm's call, once a second.
+// checkStall is the alarm's call, once a second. It judges silence up to now.
 func (h *head) checkStall(now int64) {
 	h.mu.Lock()
 	cancel, limit := h.cancel, h.stallAfter

@@ -198,6 +198,31 @@ func TestASilentSourceIsStalled(t *testing.T) {
 	})
 }
 
+// H4: a source that notices silence itself is left to do so: it may wait for a key frame, or have much to read that waits.
+func TestASourceThatNoticesSilenceItselfIsLeftAlone(t *testing.T) {
+	bubble(t, pipeline.Config{}, func(t *testing.T, r *rig) {
+		deaf := &camera{name: "deaf", script: "I", frames: 3, err: errSilent}
+		ch := add(t, r, pipeline.Define("gate", from(&watching{silent{camera: deaf}})).Branch("disk", pipeline.Limit{}, &sink{name: "disk"}))
+		require.NoError(t, ch.Start())
+		wait(20 * time.Second)
+		require.Equal(t, pipeline.Running, ch.State())
+		wait(13500 * time.Millisecond)
+		require.Contains(t, ch.Status().Sources[0].Cause, "no frame in time: nothing for 3", "but not for ever")
+	})
+}
+
+// watching is a silent camera that notices it after 30 s, so it says.
+type watching struct{ silent }
+
+func (w *watching) Open(ctx context.Context, opts hal.Options) (hal.Source, error) {
+	src, err := w.silent.Open(ctx, opts)
+	return watchingTake{src}, err
+}
+
+type watchingTake struct{ hal.Source }
+
+func (watchingTake) Silence() time.Duration { return 30 * time.Second }
+
 var errSilent = errors.New("silent from here on")
 
 // silent is a camera that, where its script ends with errSilent, says nothing any more.

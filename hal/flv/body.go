@@ -128,9 +128,9 @@ func (b *body) fill(ctx context.Context) error {
 // receive reads the connection once.
 func (b *body) receive(ctx context.Context, p []byte) (int, error) {
 	b.observe(ctx)
-	began := b.clock.Mono()
+	began, wait, silent := b.clock.Mono(), b.silence, false
 	for {
-		if err := b.conn.SetReadDeadline(deadline(b.silence)); err != nil {
+		if err := b.conn.SetReadDeadline(deadline(wait)); err != nil {
 			return 0, b.orClosed(err)
 		}
 		if err := ctx.Err(); err != nil { // after the deadline was set: interrupt sets it again
@@ -150,9 +150,13 @@ func (b *body) receive(ctx context.Context, p []byte) (int, error) {
 			return 0, b.orClosed(err)
 		}
 		// The deadline may be that of a context from before.
-		if b.clock.Mono()-began > int64(b.silence)/2 {
+		if b.clock.Mono()-began <= int64(b.silence)/2 {
+			continue
+		}
+		if silent {
 			return 0, fmt.Errorf("nothing came for %v: %w", b.silence, hal.ErrStalled)
 		}
+		wait, silent = lastLook, true // where this program stood still, what came meanwhile waits in the socket
 	}
 }
 
@@ -192,6 +196,9 @@ func (b *body) close() error {
 	}
 	return b.socket.Close() // not TLS's own farewell, which may wait for the other side
 }
+
+// lastLook is how long is looked once more before silence is believed.
+const lastLook = 20 * time.Millisecond
 
 // deadline returns the instant in wait from now, as the net package wants it.
 func deadline(wait time.Duration) time.Time {

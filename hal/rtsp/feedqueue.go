@@ -33,6 +33,8 @@ type queueFeed struct {
 
 	taken []queued // what step took out, reused
 	at    int
+	began int64 // when the wait for it began
+	seen  int64 // as step returns it
 }
 
 // queued is a packet or what an RTCP packet said.
@@ -85,10 +87,14 @@ func (f *queueFeed) onRTCP(t *track, p rtcp.Packet) {
 }
 
 // step implements feed.
-func (f *queueFeed) step(ctx context.Context) error {
+func (f *queueFeed) step(ctx context.Context) (seen int64, err error) {
 	if f.at == len(f.taken) {
-		if err := f.refill(ctx); err != nil {
-			return err
+		f.seen, f.began = f.began, f.clock.Mono()
+		if err = f.refill(ctx); err != nil {
+			return f.seen, err
+		}
+		if len(f.taken) == 0 {
+			f.seen = f.began // gortsplib had the time since to put something in
 		}
 	}
 	for f.at < len(f.taken) && f.source.head == len(f.source.ready) {
@@ -97,7 +103,7 @@ func (f *queueFeed) step(ctx context.Context) error {
 		f.at++
 		q.deliver()
 	}
-	return nil
+	return f.seen, nil
 }
 
 func (q *queued) deliver() {

@@ -48,6 +48,8 @@ type tcpFeed struct {
 	reserve *pool.Reserve // lends the memory of in
 	raw     syscall.RawConn
 	receive func(fd uintptr) bool // reads the socket once; raw's
+	look    func(fd uintptr)      // the same
+	drained bool                  // the last read left nothing: where nobody waits, the next waits at once
 	got     int                   // by it
 	broke   error
 
@@ -61,6 +63,7 @@ type tcpFeed struct {
 	since  int64 // when it began
 	rate   int64 // bytes a second
 	readAt int64 // when the block at hand was read
+	seen   int64 // as step returns it
 	fed    int64 // when gortsplib last heard something
 	room   int   // the mark as last wanted: blocks hold twice as much
 	urgent atomic.Bool
@@ -80,7 +83,12 @@ type channel struct {
 func (f *tcpFeed) known(ch byte) bool { return f.channels[ch].track != nil }
 
 // step hands on what was read, and where that made no frame reads a block.
-func (f *tcpFeed) step(ctx context.Context) error {
+func (f *tcpFeed) step(ctx context.Context) (seen int64, err error) {
+	err = f.advance(ctx)
+	return f.seen, err
+}
+
+func (f *tcpFeed) advance(ctx context.Context) error {
 	s := f.source
 	if len(f.in.buf) == 0 || f.in.r == f.in.w {
 		return f.fillAndKeepAlive(ctx)
@@ -142,8 +150,9 @@ func (f *tcpFeed) fillAndKeepAlive(ctx context.Context) error {
 	return f.mail([]byte{'$', f.idle, 0, 0})
 }
 
-// fill reads once. It returns without bytes when its patience ends, so that a stall is seen.
+// fill reads once. It returns without bytes when its patience ends and there are none, so that a stall is seen.
 func (f *tcpFeed) fill(ctx context.Context) error {
+	f.seen = f.readAt // all of that block was handed on
 	f.observe(ctx)
 	if err := f.setPatience(); err != nil {
 		return err
@@ -155,6 +164,7 @@ func (f *tcpFeed) fill(ctx context.Context) error {
 		return errClosed
 	}
 	// Read takes what is there even below the mark; only waiting heeds the mark.
+	looked := f.source.clock.Mono()
 	n, err := f.read()
 	f.in.w += n
 	if n > 0 {
@@ -162,11 +172,13 @@ func (f *tcpFeed) fill(ctx context.Context) error {
 		f.meter(n, f.readAt)
 		return nil
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		f.patient = 0
-		return ctx.Err()
+	if err == nil { // read looked at the end, too
+		looked = f.source.clock.Mono()
+	} else if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
 	}
-	return err
+	f.patient, f.seen = 0, looked
+	return ctx.Err()
 }
 
 // setPatience says how long the read that comes may wait. Where every byte ends it, the deadline
@@ -189,13 +201,19 @@ func untilRead(now int64) time.Duration {
 }
 
 // read waits for bytes and puts them into the block. On a socket without TLS no memory is held
-// while it waits.
+// while it waits, and where the deadline ends that it takes what is there: what came below the
+// mark, or while this program stood still. Then there may be nothing, and no error.
 func (f *tcpFeed) read() (int, error) {
 	if f.raw == nil {
 		return f.link.Conn.Read(f.in.space(f.room))
 	}
 	f.got, f.broke = 0, nil
-	if err := f.raw.Read(f.receive); err != nil {
+	err := f.raw.Read(f.receive)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		f.drained = false
+		err = f.raw.Control(f.look)
+	}
+	if err != nil {
 		return 0, err
 	}
 	return f.got, f.broke
@@ -207,7 +225,14 @@ func (f *tcpFeed) direct() (err error) {
 		return nil
 	}
 	f.receive = func(fd uintptr) bool {
-		n, failed := receive(fd, f.in.space(f.room))
+		if f.drained && f.rate > 0 && !f.urgent.Load() {
+			f.drained = false
+			f.in.settle()
+			return false
+		}
+		room := f.in.space(f.room)
+		n, failed := receive(fd, room)
+		f.drained = n > 0 && n < len(room)
 		switch {
 		case errors.Is(failed, syscall.EAGAIN):
 			f.in.settle()
@@ -220,6 +245,7 @@ func (f *tcpFeed) direct() (err error) {
 		f.got = max(n, 0)
 		return true
 	}
+	f.look = func(fd uintptr) { f.receive(fd) }
 	f.raw, err = f.socket.SyscallConn()
 	return err
 }

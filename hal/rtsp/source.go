@@ -31,8 +31,9 @@ const (
 // feed brings packets to the tracks.
 type feed interface {
 	// step waits for packets and hands them to their tracks, or finds that nothing came for a
-	// while. It gives up when ctx is done.
-	step(ctx context.Context) error
+	// while. It gives up when ctx is done. What came before seen has been handed on: silence is
+	// certain up to then, and not up to now, where this program itself was late.
+	step(ctx context.Context) (seen int64, err error)
 	// interrupt ends a step under way; close does and gives back what the feed holds.
 	interrupt()
 	close()
@@ -93,6 +94,9 @@ func (s *Source) SourceStats() hal.SourceStats {
 // SetUrgent implements hal.Urgency. A source is not urgent until it is told.
 func (s *Source) SetUrgent(urgent bool) { s.feed.setUrgent(urgent) }
 
+// Silence implements hal.Watcher: a key frame may take that long, all else less.
+func (s *Source) Silence() time.Duration { return max(keyWait, s.firstWait) }
+
 // RequestKeyFrame implements hal.KeyFramer: it sends a picture loss indication (RFC 4585)
 // where the camera said that it understands one, at most once a second. Other cameras send
 // their key frames when they like.
@@ -149,7 +153,8 @@ func (s *Source) Read(ctx context.Context) (hal.Frame, error) {
 
 // advance runs one step of the feed and judges what came of it.
 func (s *Source) advance(ctx context.Context) error {
-	if err := s.feed.step(ctx); err != nil {
+	seen, err := s.feed.step(ctx)
+	if err != nil {
 		if s.closed.Load() {
 			return fmt.Errorf("%s: %w", s.name, errClosed)
 		}
@@ -161,7 +166,7 @@ func (s *Source) advance(ctx context.Context) error {
 	if s.allEnded() { // a camera that restarts says so too: it is tried again
 		return fmt.Errorf("%s: the camera ended the stream (RTCP BYE): %w", s.name, hal.ErrNoSignal)
 	}
-	return s.stalled(s.clock.Mono())
+	return s.stalled(seen)
 }
 
 func (s *Source) allEnded() bool {
@@ -173,12 +178,12 @@ func (s *Source) allEnded() bool {
 	return true
 }
 
-// stalled says whether nothing came for too long.
-func (s *Source) stalled(now int64) error {
+// stalled says whether nothing came for too long, as far as was seen.
+func (s *Source) stalled(seen int64) error {
 	wait, since, what := s.firstWait, s.opened, "no packet came at all"
 	switch {
 	case s.last == 0:
-	case s.ref.started || s.ref.track.Codec.IsVideo() && now-s.first < int64(keyWait):
+	case s.ref.started || s.ref.track.Codec.IsVideo() && seen-s.first < int64(keyWait):
 		wait, since = max(minStall, stallFrames*s.ref.interval), s.last
 		what = "nothing came"
 		if !s.ref.measured { // it may be a slow one
@@ -189,7 +194,7 @@ func (s *Source) stalled(now int64) error {
 	default:
 		return nil
 	}
-	if time.Duration(now-since) < wait {
+	if time.Duration(seen-since) < wait {
 		return nil
 	}
 	return fmt.Errorf("%s: %s for %v: %w", s.name, what, wait.Round(100*time.Millisecond), hal.ErrStalled)
@@ -331,6 +336,7 @@ func (s *Source) giveBack() {
 var (
 	_ hal.Source    = (*Source)(nil)
 	_ hal.Urgency   = (*Source)(nil)
+	_ hal.Watcher   = (*Source)(nil)
 	_ hal.KeyFramer = (*Source)(nil)
 	_ hal.Reporter  = (*Source)(nil)
 )

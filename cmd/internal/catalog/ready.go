@@ -28,17 +28,28 @@ func (c *Catalog) ready() error {
 		c.mu.Unlock()
 	}
 	var errs []error
+	failed := func(ch *channel, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("channel %s: %w", ch.Name, err))
+		}
+	}
 	c.foresee(order)
+	var all []*opening
 	for _, ch := range order {
 		if ch.ready.Load() {
 			continue
 		}
+		o, err := c.openChannel(ch)
+		if failed(ch, err); err == nil {
+			all = append(all, o)
+		}
+	}
+	c.catchUpTogether(s, all)
+	for _, o := range all {
 		if c.cfg.progress != nil {
-			c.cfg.progress("channel " + ch.Name + ": " + ch.folder)
+			c.cfg.progress("channel " + o.ch.Name + ": " + o.ch.folder)
 		}
-		if err := c.readyChannel(s, ch); err != nil {
-			errs = append(errs, fmt.Errorf("channel %s: %w", ch.Name, err))
-		}
+		failed(o.ch, c.readyChannel(s, o))
 	}
 	return c.unusable(errors.Join(errs...))
 }
@@ -131,36 +142,51 @@ func isGone(err error) bool {
 	return false
 }
 
-// readyChannel opens a channel's journal, brings the database up to it and puts both in order
-// with the files.
-func (c *Catalog) readyChannel(s *store, ch *channel) error {
+// opening is a channel on its way to being ready.
+type opening struct {
+	ch    *channel
+	there folder
+	now   state // of the database, where it is caught up with the journal
+	done  bool  // it is
+	took  time.Duration
+}
+
+// openChannel opens a channel's journal.
+func (c *Catalog) openChannel(ch *channel) (*opening, error) {
 	began := c.cfg.Clock.Mono()
 	there, err := list(ch.folder)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	j, torn, err := openJournal(ch.folder, there.pieces, c.anchors)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if torn > 0 {
 		c.log.Warn("the journal's last line was torn and is cut off", "channel", ch.Name, "file", j.path(j.at.Piece), "bytes", torn)
 	}
 	ch.journal = j
-	now, err := c.catchUp(s, ch)
-	if err != nil {
-		return errors.Join(err, j.close())
+	return &opening{ch: ch, there: there, took: time.Duration(c.cfg.Clock.Mono() - began)}, nil
+}
+
+// readyChannel brings the database up to a channel's journal and puts both in order with the files.
+func (c *Catalog) readyChannel(s *store, o *opening) (err error) {
+	began, ch, now := c.cfg.Clock.Mono(), o.ch, o.now
+	if !o.done {
+		if now, err = c.catchUp(s, ch); err != nil {
+			return errors.Join(err, ch.journal.close())
+		}
 	}
-	notes, err := c.reconcile(s, ch, there, now)
+	notes, err := c.reconcile(s, ch, o.there, now)
 	if err != nil {
-		return errors.Join(err, j.close())
+		return errors.Join(err, ch.journal.close())
 	}
 	c.mu.Lock()
 	ch.state, ch.notes, ch.pinned = now, append(notes, ch.notes...), max(ch.pinned, now.Pins)
 	c.mu.Unlock()
 	ch.ready.Store(true)
 	if now.Born {
-		c.log.Debug("catalog", "channel", ch.Name, "segments", now.Segments, "bytes", now.Bytes, "took", time.Duration(c.cfg.Clock.Mono()-began))
+		c.log.Debug("catalog", "channel", ch.Name, "segments", now.Segments, "bytes", now.Bytes, "took", o.took+time.Duration(c.cfg.Clock.Mono()-began))
 	}
 	return nil
 }
@@ -186,18 +212,63 @@ func (c *Catalog) reconcile(s *store, ch *channel, there folder, now state) (not
 	return notes, err
 }
 
+// known is what the database knows of a channel, and whether that is all that the journal has.
+func known(tx *bolt.Tx, ch *channel) (now state, all bool, err error) {
+	b := channelBucket(tx, ch.Name)
+	if b == nil {
+		return now, false, nil
+	}
+	err = getState(b, &now)
+	return now, err == nil && now.At == ch.journal.at, err
+}
+
+// little is how far a journal may be ahead to be taken in together with others.
+const little = 64 << 10
+
+// catchUpTogether takes into the database what the journals of many channels have more than it, where
+// that is little: a program's first start, or one after a kill. A transaction costs two syncs of the disk, which
+// may be slow. Where it fails each channel goes alone, and says why.
+func (c *Catalog) catchUpTogether(s *store, all []*opening) {
+	var late []*opening
+	if s.view(func(tx *bolt.Tx) error {
+		for _, o := range all {
+			now, same, err := known(tx, o.ch)
+			if err != nil {
+				continue
+			}
+			at := o.ch.journal.at
+			if o.now, o.done = now, same; !same && (at == position{} || at.Piece == max(now.At.Piece, 1) && at.Offset-now.At.Offset <= little) {
+				late = append(late, o)
+			}
+		}
+		return nil
+	}) != nil || len(late) < 2 {
+		return
+	}
+	states := make([]state, len(late))
+	if s.update(func(tx *bolt.Tx) (err error) {
+		for i, o := range late {
+			if states[i], err = c.fold(tx, o.ch, position{}, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	}) != nil {
+		return
+	}
+	for i, o := range late {
+		o.now, o.done = states[i], true
+	}
+}
+
 // catchUp takes into the database what the journal has more than it; mostly that is nothing.
 func (c *Catalog) catchUp(s *store, ch *channel) (now state, err error) {
 	same := false
-	err = s.view(func(tx *bolt.Tx) error {
-		b := channelBucket(tx, ch.Name)
-		if b == nil {
-			return nil
-		}
-		same = true
-		return getState(b, &now)
+	err = s.view(func(tx *bolt.Tx) (err error) {
+		now, same, err = known(tx, ch)
+		return err
 	})
-	if err != nil || same && now.At == ch.journal.at {
+	if err != nil || same {
 		return now, err
 	}
 	err = s.update(func(tx *bolt.Tx) error {
