@@ -62,7 +62,7 @@ type tcpFeed struct {
 	rate   int64 // bytes a second
 	readAt int64 // when the block at hand was read
 	fed    int64 // when gortsplib last heard something
-	room   int   // the mark as last wanted: blocks hold twice as much
+	room   int   // the media of gather: blocks hold some more
 	urgent atomic.Bool
 
 	patient int64       // until when the deadline that was set will do, while urgent
@@ -210,7 +210,7 @@ func (f *tcpFeed) direct() (err error) {
 		n, failed := receive(fd, f.in.space(f.room))
 		switch {
 		case errors.Is(failed, syscall.EAGAIN):
-			f.in.settle()
+			f.settle()
 			return false
 		case failed != nil:
 			f.broke = os.NewSyscallError("read", failed)
@@ -222,6 +222,18 @@ func (f *tcpFeed) direct() (err error) {
 	}
 	f.raw, err = f.socket.SyscallConn()
 	return err
+}
+
+// settle gives memory back before a wait: all that was read into, and what frames have left unless
+// the next byte is waited for.
+func (f *tcpFeed) settle() {
+	f.in.settle()
+	if f.urgent.Load() {
+		return
+	}
+	for _, t := range f.source.tracks {
+		t.build.Settle()
+	}
 }
 
 // observe sees to it that ctx ends a read. It costs nothing while ctx stays the same.
