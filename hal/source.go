@@ -89,7 +89,7 @@ func (o Options) SoundArena() *pool.Arena {
 	return pool.NewArena(pool.ArenaConfig{Chunk: soundChunk, Max: o.ArenaMax, Reserve: o.Reserve})
 }
 
-const soundChunk = 16 << 10
+const soundChunk = 4 << 10
 
 // Driver is known by its name. What else it can do it says by implementing SourceDriver,
 // EncoderDriver and Lister.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 )
 
 // ErrArenaFull says that the arena's limit is reached: whoever reads from it is too slow.
@@ -15,8 +14,9 @@ var ErrArenaFull = errors.New("arena is full")
 type ArenaConfig struct {
 	Chunk int // bytes in a chunk; default 128 KiB. It doubles when a frame needs more
 	Max   int // bytes of all chunks together; default 64 MiB
-	// Reserve is where chunks come from and go to as soon as they are empty. Chunk is 64 KiB then
-	// by default, and stays: a larger frame has a chunk of its own size. Nil: the arena keeps its own.
+	// Reserve is where chunks come from and go to as soon as they are empty. Chunk is 96 KiB then
+	// by default, less where the reserve has no room for it in one piece, and stays: a larger frame
+	// has a chunk of its own size. Nil: the arena keeps its own.
 	Reserve *Reserve
 }
 
@@ -38,28 +38,21 @@ type Arena struct {
 	freed    chan struct{} // holds one token: something came home since it was last taken
 }
 
-// trimEvery is how many chunks are used up between two looks at what was never needed.
-const trimEvery = 256
-
-// chunk is memory that frames are cut from one after the other. Its slots are reused with it.
-type chunk struct {
-	arena  *Arena
-	memory []byte
-	used   int
-	slots  []*Slot
-	lent   int
-	open   bool // somebody carves from it; the arena's mu guards changes
-	// owed counts releases down from zero while the chunk is open; closing it adds what was
-	// lent, so that it is then the frames on loan. That saves an atomic operation a frame.
-	owed atomic.Int64
-}
+const (
+	// trimEvery is how many chunks are used up between two looks at what was never needed.
+	trimEvery = 256
+	// reserveChunk is what a camera of 4 Mbit/s sends between two reads of its socket.
+	reserveChunk = 96 << 10
+	// leastChunk is how small a chunk from the reserve may be: some frames of such a camera.
+	leastChunk = 32 << 10
+)
 
 // NewArena returns an empty arena; memory comes with the first frame.
 func NewArena(cfg ArenaConfig) *Arena {
 	if cfg.Chunk <= 0 {
 		cfg.Chunk = 128 << 10
 		if cfg.Reserve != nil {
-			cfg.Chunk = 64 << 10
+			cfg.Chunk = reserveChunk
 		}
 	}
 	if cfg.Max <= 0 {
@@ -104,7 +97,7 @@ func (a *Arena) fit(n int) error {
 		a.cur = nil
 		a.close(old)
 	}
-	next, err := a.take(n)
+	next, err := a.take(n, n)
 	if err != nil {
 		return err
 	}
@@ -112,16 +105,16 @@ func (a *Arena) fit(n int) error {
 	return nil
 }
 
-// take returns an empty chunk with room for n bytes. Smaller ones from before are let go.
-// The caller holds mu.
-func (a *Arena) take(n int) (*chunk, error) {
+// take returns an empty chunk with room for n bytes, and for want where that is to be had. Smaller
+// ones from before are let go. The caller holds mu.
+func (a *Arena) take(n, want int) (*chunk, error) {
 	if n > a.max {
 		return nil, fmt.Errorf("%w: a frame of %d bytes, limit %d", ErrArenaFull, n, a.max)
 	}
-	a.trim()
 	if a.reserve != nil {
-		return a.borrow(n)
+		return a.borrow(n, want)
 	}
+	a.trim()
 	for a.size < n {
 		a.size = min(2*a.size, a.max)
 	}
@@ -146,23 +139,16 @@ func (a *Arena) take(n int) (*chunk, error) {
 	return c, nil
 }
 
-// borrow is take from the reserve. An empty chunk keeps its slots and waits without memory.
-// The caller holds mu.
-func (a *Arena) borrow(n int) (*chunk, error) {
-	memory := a.reserve.Take(max(n, min(a.size, a.max-a.bytes)))
-	if a.bytes+len(memory) > max(a.max, len(memory)) {
-		a.reserve.Give(memory)
+// borrow is take from the reserve. The caller holds mu.
+func (a *Arena) borrow(n, want int) (*chunk, error) {
+	room := a.max - a.bytes
+	c := a.reserve.takeChunk(max(n, min(a.size, leastChunk, room)), max(n, min(max(a.size, want), room)))
+	if size := len(c.block.Bytes); a.bytes+size > max(a.max, size) {
+		a.reserve.giveChunk(c)
 		return nil, fmt.Errorf("%w: %d bytes in %d chunks, limit %d", ErrArenaFull, a.bytes, len(a.chunks), a.max)
 	}
-	a.bytes += len(memory)
-	c := &chunk{arena: a}
-	if last := len(a.free) - 1; last >= 0 {
-		c = a.free[last]
-		a.free[last] = nil
-		a.free = a.free[:last]
-	}
-	a.surplus = min(a.surplus, len(a.free))
-	c.memory, c.open = memory, true
+	c.arena, c.memory, c.open = a, c.block.Bytes, true
+	a.bytes += len(c.memory)
 	a.chunks = append(a.chunks, c)
 	return c, nil
 }
@@ -185,56 +171,40 @@ func (a *Arena) forget(c *chunk) {
 	a.chunks = slices.DeleteFunc(a.chunks, func(o *chunk) bool { return o == c })
 }
 
-// lend starts a loan of n bytes at start. The caller carves from the chunk and holds the
-// arena's mu.
-func (c *chunk) lend(start, n int) Buffer {
-	if c.lent == len(c.slots) {
-		c.addSlots()
-	}
-	s := c.slots[c.lent]
-	c.lent++
-	s.bytes = c.memory[start : start+n : start+n]
-	return s.Lend()
-}
-
-// addSlots makes as many slots again as there are, in one piece.
-func (c *chunk) addSlots() {
-	more := make([]Slot, max(8, len(c.slots)))
-	for i := range more {
-		more[i].home = c
-		c.slots = append(c.slots, &more[i])
-	}
-}
-
-// Return implements Home.
-func (c *chunk) Return(*Slot) {
-	if c.owed.Add(-1) == 0 {
-		c.arena.mu.Lock()
-		c.arena.recycle(c)
-		c.arena.mu.Unlock()
-	}
-}
-
-// close says that nothing more is carved from c. The caller holds mu.
+// close says that nothing more is carved from c: what is left of it goes back to the reserve. The
+// caller holds mu.
 func (a *Arena) close(c *chunk) {
 	c.open = false
 	if c.owed.Add(int64(c.lent)) == 0 {
 		a.recycle(c)
+		return
 	}
+	a.cut(c, c.used)
+}
+
+// cut gives what c has behind its first n bytes back to the reserve. The caller holds mu.
+func (a *Arena) cut(c *chunk, n int) {
+	if a.reserve == nil {
+		return
+	}
+	c.block = a.reserve.Cut(c.block, n)
+	a.bytes -= len(c.memory) - len(c.block.Bytes)
+	c.memory = c.block.Bytes
 }
 
 func (a *Arena) recycle(c *chunk) {
-	c.used, c.lent = 0, 0
 	switch {
 	case a.reserve != nil:
 		a.forget(c)
-		a.reserve.Give(c.memory)
-		c.memory = nil
+		a.reserve.giveChunk(c)
+		a.tell()
+		return
 	case len(c.memory) < a.size:
 		a.forget(c)
 		a.tell()
 		return
 	}
+	c.used, c.lent, c.tray = 0, 0, nil
 	a.free = append(a.free, c)
 	a.tell()
 }

@@ -50,25 +50,44 @@ func (b *Builder) Grow(n int) ([]byte, error) {
 	return b.chunk.memory[at : at+n : at+n], nil
 }
 
-// move takes a chunk with room for the open frame and n bytes more.
+// move takes a chunk with room for the open frame and n bytes more, and where the frame is large for
+// as much again.
 func (b *Builder) move(n int) error {
 	a := b.arena
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if b.chunk != nil && b.n == 0 { // first: it may be the chunk that comes home to be taken again
-		a.close(b.chunk)
-		b.chunk = nil
+	if b.n == 0 { // first: it may be the chunk that comes home to be taken again
+		b.leave()
 	}
-	next, err := a.take(b.n + n)
+	next, err := a.take(b.n+n, 2*b.n+n)
 	if err != nil {
 		return err
 	}
-	if b.chunk != nil {
-		copy(next.memory, b.Bytes())
-		a.close(b.chunk)
-	}
+	copy(next.memory, b.Bytes())
+	b.leave()
 	b.chunk, b.start = next, 0
 	return nil
+}
+
+// leave closes the chunk, without the open frame. The caller holds the arena's mu.
+func (b *Builder) leave() {
+	if b.chunk != nil {
+		b.chunk.used = b.start
+		b.arena.close(b.chunk)
+		b.chunk = nil
+	}
+}
+
+// Settle is called before a pause: where much is left of the chunk it goes back to the reserve, for
+// others to use in the meantime. The open frame stays.
+func (b *Builder) Settle() {
+	a := b.arena
+	if a.reserve == nil || b.chunk == nil || len(b.chunk.memory)-b.start-b.n < a.size/2 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cut(b.chunk, b.start+b.n)
 }
 
 // Truncate cuts the open frame to its first n bytes.
@@ -99,10 +118,7 @@ func (b *Builder) Discard() { b.n = 0 }
 // Close throws the open frame away and gives its chunk back.
 func (b *Builder) Close() {
 	b.n = 0
-	if b.chunk != nil {
-		b.arena.mu.Lock()
-		b.arena.close(b.chunk)
-		b.arena.mu.Unlock()
-		b.chunk = nil
-	}
+	b.arena.mu.Lock()
+	b.leave()
+	b.arena.mu.Unlock()
 }

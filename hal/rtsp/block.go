@@ -36,8 +36,8 @@ type block struct {
 	junk int
 	// reserve lends the memory while there is something in it; nil: the block keeps its own.
 	reserve *pool.Reserve
-	lent    bool   // buf is the reserve's
-	rest    []byte // of one's own, for what is left of a packet
+	lent    pool.Block // buf, where it is the reserve's
+	rest    []byte     // of one's own, for what is left of a packet
 	// known says which interleaved channels exist; nil takes any. What names another is junk.
 	known func(channel byte) bool
 }
@@ -49,21 +49,22 @@ const (
 	restSize = 2 << 10
 )
 
-// space makes room for at least half a block and returns the free part.
+// space makes room for want bytes and some more, at least a quarter of a block, and returns the free
+// part.
 func (b *block) space(want int) []byte {
 	if b.r > 0 {
 		copy(b.buf, b.buf[b.r:b.w])
 		b.r, b.w = 0, b.w-b.r
 	}
 	size := max(len(b.buf), minBlock)
-	for size < maxBlock && (size < 2*want || size-b.w < size/4) {
-		size *= 2
+	for size < maxBlock && (size < want+want/4 || size-b.w < size/4) {
+		size += minBlock
 	}
 	if size > len(b.buf) {
-		grown := b.reserve.Take(size)
-		copy(grown, b.buf[:b.w])
+		grown := b.reserve.Take(size, size)
+		copy(grown.Bytes, b.buf[:b.w])
 		b.giveBack()
-		b.buf, b.lent = grown, b.reserve != nil
+		b.buf, b.lent = grown.Bytes, grown
 	}
 	return b.buf[b.w:]
 }
@@ -71,7 +72,7 @@ func (b *block) space(want int) []byte {
 // settle gives the memory back before a wait, where little or nothing is left in it.
 func (b *block) settle() {
 	left := b.w - b.r
-	if b.reserve == nil || left > restSize || !b.lent && len(b.buf) <= restSize {
+	if b.reserve == nil || left > restSize || b.lent.Bytes == nil && len(b.buf) <= restSize {
 		return
 	}
 	if b.rest == nil {
@@ -84,10 +85,8 @@ func (b *block) settle() {
 
 // giveBack returns memory that was lent.
 func (b *block) giveBack() {
-	if b.lent {
-		b.reserve.Give(b.buf)
-	}
-	b.buf, b.lent = nil, false
+	b.reserve.Give(b.lent)
+	b.buf, b.lent = nil, pool.Block{}
 }
 
 // next takes one item out. The error says what the other end talks instead of RTSP.

@@ -65,7 +65,7 @@ type tcpFeed struct {
 	readAt int64 // when the block at hand was read
 	seen   int64 // as step returns it
 	fed    int64 // when gortsplib last heard something
-	room   int   // the mark as last wanted: blocks hold twice as much
+	room   int   // the media of gather: blocks hold some more
 	urgent atomic.Bool
 
 	patient int64       // until when the deadline that was set will do, while urgent
@@ -235,7 +235,7 @@ func (f *tcpFeed) direct() (err error) {
 		f.drained = n > 0 && n < len(room)
 		switch {
 		case errors.Is(failed, syscall.EAGAIN):
-			f.in.settle()
+			f.settle()
 			return false
 		case failed != nil:
 			f.broke = os.NewSyscallError("read", failed)
@@ -248,6 +248,18 @@ func (f *tcpFeed) direct() (err error) {
 	f.look = func(fd uintptr) { f.receive(fd) }
 	f.raw, err = f.socket.SyscallConn()
 	return err
+}
+
+// settle gives memory back before a wait: all that was read into, and what frames have left unless
+// the next byte is waited for.
+func (f *tcpFeed) settle() {
+	f.in.settle()
+	if f.urgent.Load() {
+		return
+	}
+	for _, t := range f.source.tracks {
+		t.build.Settle()
+	}
 }
 
 // observe sees to it that ctx ends a read. It costs nothing while ctx stays the same.
