@@ -191,7 +191,7 @@ func (a *App) startChannels(ctx context.Context) error {
 	var errs []error
 	up := 0
 	for _, def := range a.cfg.Channels {
-		ch, err := a.eng.Define(a.define(ctx, def))
+		ch, err := a.eng.Define(a.define(def))
 		if err != nil {
 			return err
 		}
