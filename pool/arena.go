@@ -197,9 +197,9 @@ func (c *chunk) lend(start, n int) Buffer {
 	return s.Lend()
 }
 
-// addSlots makes as many slots again as there are, in one piece.
+// addSlots makes half as many slots again as there are, in one piece: there are many chunks.
 func (c *chunk) addSlots() {
-	more := make([]Slot, max(8, len(c.slots)))
+	more := make([]Slot, max(4, len(c.slots)/2))
 	for i := range more {
 		more[i].home = c
 		c.slots = append(c.slots, &more[i])
