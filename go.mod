@@ -3,7 +3,6 @@ module github.com/millrace-video/millrace
 go 1.26.0
 
 require (
-	github.com/alecthomas/kong v1.17.0
 	github.com/bluenviron/gortsplib/v5 v5.6.4
 	github.com/bluenviron/mediacommon/v2 v2.9.3
 	github.com/ebitengine/purego v0.11.3

@@ -71,7 +71,7 @@ func newQueue(name string, bound Bound, a *alarm) (*Queue, error) {
 	if err := limit.Validate(); err != nil {
 		return nil, fmt.Errorf("queue %s: %w", name, err)
 	}
-	q := &Queue{name: name, limit: limit, alarm: a, waits: limit.Full == Wait, entries: make([]hal.Frame, min(16, ceilPow2(limit.Frames+1)))}
+	q := &Queue{name: name, limit: limit, alarm: a, waits: limit.Full == Wait}
 	q.losses, q.isFull, q.due = &losses{}, "queue "+name+": full", &due{q: q, index: -1}
 	if limit.Growth.Start > 0 {
 		q.ring = newRing(limit)
@@ -234,7 +234,7 @@ func (q *Queue) full(size int) bool {
 // insert appends an entry and wakes the consumer where it is time. The caller holds mu.
 func (q *Queue) insert(f hal.Frame, size int) {
 	if q.held == len(q.entries) {
-		q.resize(2 * len(q.entries))
+		q.resize(max(2*len(q.entries), min(leastEntries, ceilPow2(q.limit.Frames+1))))
 	}
 	q.entries[(q.head+q.held)&(len(q.entries)-1)] = f
 	q.held++

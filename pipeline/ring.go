@@ -25,8 +25,8 @@ type ring struct {
 	empty    int   // reads in a row that found nothing
 
 	grown, shrunk uint64
-	changes       [64]change
-	changed       uint64 // how many changes there were
+	changes       []change // the latest
+	changed       uint64   // how many changes there were
 }
 
 // change is one change of a capacity or an interval.
@@ -52,6 +52,9 @@ const (
 	atMaximum
 )
 
+// mostChanges is how many changes of a ring are told.
+const mostChanges = 64
+
 // leastEntries is how many entries every queue has room for.
 const leastEntries = 16
 
@@ -69,7 +72,12 @@ func (q *Queue) now() int64 {
 
 // note keeps a change, the latest of them.
 func (r *ring) note(now int64, why reason, n int, from, to int64) {
-	r.changes[r.changed%uint64(len(r.changes))] = change{now, why, n, from, to}
+	c := change{now, why, n, from, to}
+	if len(r.changes) < mostChanges {
+		r.changes = append(r.changes, c)
+	} else {
+		r.changes[r.changed%mostChanges] = c
+	}
 	r.changed++
 }
 
@@ -279,9 +287,8 @@ func (q *Queue) ringStats() *RingStats {
 	if r.reading {
 		s.State = "reading"
 	}
-	most := uint64(len(r.changes))
-	for i := r.changed - min(r.changed, most); i < r.changed; i++ {
-		c := r.changes[i%most]
+	for i := r.changed - uint64(len(r.changes)); i < r.changed; i++ {
+		c := r.changes[i%mostChanges]
 		told := RingChange{Of: "capacity", From: float64(c.from), To: float64(c.to), Cause: c.cause()}
 		if c.why >= newData {
 			told.Of, told.From, told.To = "interval", time.Duration(c.from).Seconds(), time.Duration(c.to).Seconds()

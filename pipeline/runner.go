@@ -18,7 +18,7 @@ type runner struct {
 	in    *Queue
 	gate  *gate
 	clock *hal.Clock
-	batch [64]hal.Frame
+	batch [16]hal.Frame // few: every branch has its own
 
 	parked atomic.Bool
 	frames atomic.Uint64

@@ -87,9 +87,15 @@ func (t *Tee) remember(f hal.Frame) {
 		t.forget()
 		return
 	}
+	if len(t.tail) == cap(t.tail) { // append would take up to twice what is needed, for every channel
+		t.tail = append(make([]hal.Frame, 0, cap(t.tail)+tailStep), t.tail...)
+	}
 	t.tail = append(t.tail, f.Retain())
 	t.kept += f.Buf.Len()
 }
+
+// tailStep is by how many frames what is kept grows.
+const tailStep = 32
 
 func (t *Tee) forget() {
 	for i := range t.tail {

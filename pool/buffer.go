@@ -14,16 +14,40 @@ type Home interface {
 // Slot is a piece of memory that its owner lends out as Buffers, one loan at a time.
 // A driver makes one for each of its mapped buffers; Buffers and Arena make their own.
 type Slot struct {
-	// Index is the owner's own: a driver's buffer number.
-	Index int
-	// Owner is the owner's own too: by it a driver knows its memory again, for one of its devices
-	// to read what another wrote.
-	Owner any
+	home  Home
+	state atomic.Uint64 // generation in the upper half, references in the lower
+	bytes []byte
+	more  *more // nil for most: frames are many
+}
 
-	home   Home
-	state  atomic.Uint64 // generation in the upper half, references in the lower
-	bytes  []byte
+// more is what only the memory of a device has.
+type more struct {
+	owner  any
+	number int
 	planes [][]byte // memory of its own for each plane; nil where bytes holds them all
+}
+
+// SetOwner says whose memory the slot is, and the owner's number for it: by it a driver knows it again,
+// for one of its devices to read what another wrote. It is called before the first loan.
+func (s *Slot) SetOwner(owner any, number int) {
+	s.mustBeHome()
+	m := s.extend()
+	m.owner, m.number = owner, number
+}
+
+// Owner is what SetOwner said; nil where nobody did.
+func (s *Slot) Owner() (owner any, number int) {
+	if s.more == nil {
+		return nil, 0
+	}
+	return s.more.owner, s.more.number
+}
+
+func (s *Slot) extend() *more {
+	if s.more == nil {
+		s.more = &more{}
+	}
+	return s.more
 }
 
 // NewSlot makes a slot of memory that belongs to home. More than one plane means that the
@@ -37,13 +61,24 @@ func NewSlot(home Home, planes ...[]byte) *Slot {
 // SetPlanes replaces the slot's memory. It panics while the slot is on loan.
 func (s *Slot) SetPlanes(planes ...[]byte) {
 	s.mustBeHome()
-	s.bytes, s.planes = nil, nil
+	s.bytes = nil
+	if s.more != nil {
+		s.more.planes = nil
+	}
 	if len(planes) > 0 {
 		s.bytes = planes[0]
 	}
 	if len(planes) > 1 {
-		s.planes = planes
+		s.extend().planes = planes
 	}
+}
+
+// planes are the separate pieces of memory that hold the content; nil where one does.
+func (s *Slot) planes() [][]byte {
+	if s.more == nil {
+		return nil
+	}
+	return s.more.planes
 }
 
 // Lend starts a loan with one reference. It panics while the slot is on loan: an owner
@@ -90,16 +125,17 @@ func (b Buffer) Len() int { return len(b.Bytes()) }
 // Planes returns how many separate pieces of memory hold the content: mostly 1.
 func (b Buffer) Planes() int {
 	b.check()
-	return max(1, len(b.slot.planes))
+	return max(1, len(b.slot.planes()))
 }
 
 // Plane returns piece i, counted from 0.
 func (b Buffer) Plane(i int) []byte {
 	b.check()
-	if b.slot.planes == nil && i == 0 {
+	planes := b.slot.planes()
+	if planes == nil && i == 0 {
 		return b.slot.bytes
 	}
-	return b.slot.planes[i]
+	return planes[i]
 }
 
 // Slot returns the memory behind b, for its owner alone.

@@ -22,7 +22,7 @@ func NewBuffers(count, size int) (*Buffers, error) {
 	memory := make([]byte, count*size)
 	for i := range count {
 		s := NewSlot(p, memory[i*size:(i+1)*size:(i+1)*size])
-		s.Index = i
+		s.SetOwner(p, i)
 		p.all = append(p.all, s)
 		p.free <- s
 	}

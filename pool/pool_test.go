@@ -28,12 +28,15 @@ func TestMain(m *testing.M) {
 // home counts what comes back.
 type home struct{ returned []int }
 
-func (h *home) Return(s *pool.Slot) { h.returned = append(h.returned, s.Index) }
+func (h *home) Return(s *pool.Slot) {
+	_, number := s.Owner()
+	h.returned = append(h.returned, number)
+}
 
 func TestLastReleaseSendsTheSlotHome(t *testing.T) {
 	h := &home{}
 	s := pool.NewSlot(h, []byte("abc"))
-	s.Index = 7
+	s.SetOwner(h, 7)
 	b := s.Lend()
 	c := b.Retain()
 	b.Release()
@@ -107,7 +110,8 @@ func TestBuffersAreHandedOutFirstInFirstOut(t *testing.T) {
 	for range 3 {
 		b, ok := p.TryTake()
 		require.True(t, ok)
-		order = append(order, b.Slot().Index)
+		_, number := b.Slot().Owner()
+		order = append(order, number)
 		b.Release()
 	}
 	require.Equal(t, []int{1, 0, 2}, order)

@@ -49,8 +49,8 @@ type (
 )
 
 // Run shows channels.
-func (l *channelList) Run(c *console, all *commands) error {
-	client := client{all.Channel.asking, c}
+func (l *channelList) Run(c *console) error {
+	client := client{c.all.Channel.asking, c}
 	if l.Name != "" {
 		return client.show(http.MethodGet, "/"+url.PathEscape(l.Name))
 	}
@@ -58,23 +58,23 @@ func (l *channelList) Run(c *console, all *commands) error {
 }
 
 // Run initialises a channel.
-func (i *channelInit) Run(c *console, all *commands) error {
-	return command(c, all.Channel.asking, i.Name, "init")
+func (i *channelInit) Run(c *console) error {
+	return command(c, c.all.Channel.asking, i.Name, "init")
 }
 
 // Run starts a channel.
-func (s *channelStart) Run(c *console, all *commands) error {
-	return command(c, all.Channel.asking, s.Name, "start")
+func (s *channelStart) Run(c *console) error {
+	return command(c, c.all.Channel.asking, s.Name, "start")
 }
 
 // Run pauses a channel.
-func (p *channelPause) Run(c *console, all *commands) error {
-	return command(c, all.Channel.asking, p.Name, "pause")
+func (p *channelPause) Run(c *console) error {
+	return command(c, c.all.Channel.asking, p.Name, "pause")
 }
 
 // Run exits a channel.
-func (e *channelExit) Run(c *console, all *commands) error {
-	return command(c, all.Channel.asking, e.Name, "exit")
+func (e *channelExit) Run(c *console) error {
+	return command(c, c.all.Channel.asking, e.Name, "exit")
 }
 
 func command(c *console, who asking, name, what string) error {

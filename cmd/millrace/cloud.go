@@ -34,22 +34,22 @@ type (
 )
 
 // Run shows the status.
-func (s *cloudStatus) Run(c *console, all *commands) error {
-	return showCloud(client{all.Cloud.asking, c}, http.MethodGet, "/v1/cloud")
+func (s *cloudStatus) Run(c *console) error {
+	return showCloud(client{c.all.Cloud.asking, c}, http.MethodGet, "/v1/cloud")
 }
 
 // Run switches a service on.
-func (s *cloudStart) Run(c *console, all *commands) error {
+func (s *cloudStart) Run(c *console) error {
 	path := servicePath(s.Name, s.Service, "start")
 	if !s.Expires.IsZero() {
 		path += "?expires=" + url.QueryEscape(s.Expires.Format(time.RFC3339))
 	}
-	return showCloud(client{all.Cloud.asking, c}, http.MethodPost, path)
+	return showCloud(client{c.all.Cloud.asking, c}, http.MethodPost, path)
 }
 
 // Run switches a service off.
-func (s *cloudStop) Run(c *console, all *commands) error {
-	return showCloud(client{all.Cloud.asking, c}, http.MethodPost, servicePath(s.Name, s.Service, "stop"))
+func (s *cloudStop) Run(c *console) error {
+	return showCloud(client{c.all.Cloud.asking, c}, http.MethodPost, servicePath(s.Name, s.Service, "stop"))
 }
 
 func servicePath(name, service, what string) string {

@@ -60,22 +60,25 @@ type logFlags struct {
 	LogFormat string `enum:",text,json" default:"" placeholder:"FORMAT" help:"Log as text (default) or json, on standard error."`
 }
 
+// runner is a command that can be run; all that have no commands below them can.
+type runner interface{ Run(c *console) error }
+
 // console is what a command has of the world.
 type console struct {
 	ctx      context.Context //nolint:containedctx // the process's life, handed to one command
 	out, err io.Writer
-	flags    logFlags
-	args     []string // the command line
+	all      *commands // what the flags say
+	args     []string  // the command line
 }
 
 // logger returns a logger as the flags say, and where they say nothing as the defaults do.
 // scrub, which may be nil, hides secrets.
 func (c *console) logger(level, format string, scrub func(string) string) (*slog.Logger, error) {
-	if c.flags.LogLevel != "" {
-		level = c.flags.LogLevel
+	if c.all.LogLevel != "" {
+		level = c.all.LogLevel
 	}
-	if c.flags.LogFormat != "" {
-		format = c.flags.LogFormat
+	if c.all.LogFormat != "" {
+		format = c.all.LogFormat
 	}
 	var options slog.HandlerOptions
 	var l slog.Level

@@ -18,9 +18,9 @@ import (
 type exportCommand struct {
 	recorded
 
-	From   timeText `required:"" placeholder:"TIME" help:"From when: 2026-01-31T12:00:00Z, seconds since 1970, or -10m, which is ten minutes ago."`
-	Output string   `short:"o" required:"" placeholder:"FILE" help:"The MP4 file to write. Where one film cannot hold it NAME-2.mp4 and so on follow."`
-	Force  bool     `short:"f" help:"Replace FILE where it exists."`
+	From   string `required:"" placeholder:"TIME" help:"From when: 2026-01-31T12:00:00Z, seconds since 1970, or -10m, which is ten minutes ago."`
+	Output string `short:"o" required:"" placeholder:"FILE" help:"The MP4 file to write. Where one film cannot hold it NAME-2.mp4 and so on follow."`
+	Force  bool   `short:"f" help:"Replace FILE where it exists."`
 }
 
 // exporter writes the film that is asked for. sized is told how many bytes it will be.

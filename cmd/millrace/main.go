@@ -10,8 +10,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/alecthomas/kong"
-
+	"github.com/millrace-video/millrace/cmd/internal/cli"
 	"github.com/millrace-video/millrace/cmd/internal/config"
 )
 
@@ -22,22 +21,22 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 // run is the program, but for the end of its process.
 func run(args []string, stdout, stderr io.Writer) int {
 	var cmd commands
-	parser, err := kong.New(&cmd, kong.Name("millrace"), kong.Description(about), kong.Writers(stdout, stderr),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}), kong.ShortUsageOnError())
-	if err != nil {
-		fmt.Fprintln(stderr, "millrace:", err)
-		return exitFailure
-	}
-	parsed, err := parser.Parse(args)
+	chosen, err := cli.Program{Name: "millrace", About: about, Commands: &cmd}.Parse(args, stdout)
 	if err != nil {
 		fmt.Fprintf(stderr, "millrace: %v\nmillrace --help tells what there is.\n", err)
 		return exitUsage
+	}
+	if chosen == nil {
+		return exitOK // the help that was asked for is told
 	}
 	// The first signal ends in order; it also makes the second one end the process at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	err = parsed.Run(&console{ctx: ctx, out: stdout, err: stderr, flags: cmd.logFlags, args: args})
+	err = errors.New("a command that does nothing")
+	if r, ok := chosen.(runner); ok {
+		err = r.Run(&console{ctx: ctx, out: stdout, err: stderr, all: &cmd, args: args})
+	}
 	var wrong config.FileError
 	switch {
 	case err == nil:

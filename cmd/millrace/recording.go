@@ -17,11 +17,11 @@ type (
 )
 
 // Run starts a recording.
-func (s *recordingStart) Run(c *console, all *commands) error {
-	return command(c, all.Recording.asking, s.Name, "recording/start")
+func (s *recordingStart) Run(c *console) error {
+	return command(c, c.all.Recording.asking, s.Name, "recording/start")
 }
 
 // Run stops a recording.
-func (s *recordingStop) Run(c *console, all *commands) error {
-	return command(c, all.Recording.asking, s.Name, "recording/stop")
+func (s *recordingStop) Run(c *console) error {
+	return command(c, c.all.Recording.asking, s.Name, "recording/stop")
 }

@@ -20,8 +20,8 @@ import (
 type timelineCommand struct {
 	recorded
 
-	From timeText `default:"-24h" placeholder:"TIME" help:"From when: 2026-01-31T12:00:00Z, seconds since 1970, or -10m, which is ten minutes ago. Default: ${default}."`
-	JSON bool     `name:"json" help:"Print the API's JSON."`
+	From string `default:"-24h" placeholder:"TIME" help:"From when: 2026-01-31T12:00:00Z, seconds since 1970, or -10m, which is ten minutes ago. Default: ${default}."`
+	JSON bool   `name:"json" help:"Print the API's JSON."`
 }
 
 // Run shows a time line.

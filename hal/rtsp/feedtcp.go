@@ -53,7 +53,8 @@ type tcpFeed struct {
 	got     int                   // by it
 	broke   error
 
-	channels [256]channel
+	uses     [256]byte // of a channel: the place in channels plus one; 0: nobody's
+	channels []channel
 	idle     byte // a channel that nobody uses
 
 	stop  func() bool // of the ctx that is watched
@@ -80,7 +81,7 @@ type channel struct {
 	rtcp  bool
 }
 
-func (f *tcpFeed) known(ch byte) bool { return f.channels[ch].track != nil }
+func (f *tcpFeed) known(ch byte) bool { return f.uses[ch] > 0 }
 
 // step hands on what was read, and where that made no frame reads a block.
 func (f *tcpFeed) step(ctx context.Context) (seen int64, err error) {
@@ -115,10 +116,10 @@ func (f *tcpFeed) advance(ctx context.Context) error {
 }
 
 func (f *tcpFeed) frame(item []byte) error {
-	ch := f.channels[item[1]]
-	if ch.track == nil {
+	if !f.known(item[1]) {
 		return nil
 	}
+	ch := f.channels[f.uses[item[1]]-1]
 	if !ch.rtcp {
 		ch.track.rtp(item[4:], f.readAt)
 		return nil

@@ -171,10 +171,11 @@ func (f *tcpFeed) assign(t *track, res *base.Response) error {
 		return nil // not over TCP
 	}
 	for i, ch := range th.InterleavedIDs {
-		if ch < 0 || ch > 255 || f.channels[ch].track != nil {
+		if ch < 0 || ch > 255 || f.known(byte(ch)) {
 			return fmt.Errorf("the camera gives channel %d to a track, which is not to be had", ch)
 		}
-		f.channels[ch] = channel{track: t, rtcp: i == 1}
+		f.channels = append(f.channels, channel{track: t, rtcp: i == 1})
+		f.uses[ch] = byte(len(f.channels)) // as many as there are numbers, less the one that stays idle
 	}
 	return nil
 }

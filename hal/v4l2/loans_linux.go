@@ -54,7 +54,7 @@ func newLoans(q *queue, w *wake, sizes []int) *loans {
 			}
 		}
 		s := pool.NewSlot(l, planes...)
-		s.Index, s.Owner = i, l
+		s.SetOwner(l, i)
 		l.slots = append(l.slots, s)
 	}
 	l.where = make([]place, len(l.slots))
@@ -107,7 +107,8 @@ func (l *loans) Return(s *pool.Slot) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lent--
-	l.back(s.Index)
+	_, i := s.Owner()
+	l.back(i)
 	if l.closed && l.lent == 0 {
 		select {
 		case l.home <- struct{}{}:
@@ -205,8 +206,9 @@ func (l *loans) descriptor(i, p int) (int, error) {
 // shared returns the camera's queue that b's memory belongs to and the buffer's number, for an
 // encoder that may read it by DMABUF; false where it is no camera's of this driver.
 func shared(b pool.Buffer) (*loans, int, bool) {
-	l, ok := b.Slot().Owner.(*loans)
-	return l, b.Slot().Index, ok
+	owner, i := b.Slot().Owner()
+	l, ok := owner.(*loans)
+	return l, i, ok
 }
 
 // drop lets go of the memory of a buffer that nobody has. The caller holds mu.

@@ -13,14 +13,14 @@ import (
 // does not open.
 func (s *Stage) start(ctx context.Context) error {
 	in := s.source.Tracks[s.track]
-	infos, err := s.reg.Encoders(ctx, s.codec, s.cfg.Prefer...)
+	codec, infos, err := s.encoders(ctx)
 	errs := []error{err}
 	for i, info := range infos {
 		if slices.Contains(s.except, info.Name) {
 			errs = append(errs, fmt.Errorf("encoder %s was given up", info.Name))
 			continue
 		}
-		one, err := s.open(ctx, in, infos, i)
+		one, err := s.open(ctx, in, codec, infos, i)
 		if err != nil {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -36,11 +36,30 @@ func (s *Stage) start(ctx context.Context) error {
 	if cause == nil {
 		cause = errors.New("there is none any more")
 	}
-	return fmt.Errorf("%w: no encoder for %s from %s: %w", hal.ErrUnsupported, s.codec, in, cause)
+	return fmt.Errorf("%w: no encoder for %s from %s: %w", hal.ErrUnsupported, codec, in, cause)
+}
+
+// encoders are those for the codec that is asked for, the best first. Where none is they are for
+// H.264, else for JPEG, which always can be made.
+func (s *Stage) encoders(ctx context.Context) (hal.Codec, []hal.EncoderInfo, error) {
+	codec := s.codec
+	if codec == hal.CodecUnknown {
+		codec = hal.H264
+	}
+	infos, err := s.reg.Encoders(ctx, codec, s.cfg.Prefer...)
+	if s.codec != hal.CodecUnknown || len(infos) > 0 {
+		return codec, infos, err
+	}
+	if s.using.Load() == nil {
+		s.env.Log.Warn("no encoder for H.264: raw pictures become JPEG", "channel", s.env.Channel, "stage", s.cfg.Name,
+			"remedy", "install Debian's libopenh264-7", "cause", err)
+	}
+	infos, err = s.reg.Encoders(ctx, hal.MJPEG, s.cfg.Prefer...)
+	return hal.MJPEG, infos, err
 }
 
 // open opens encoder i of those there are.
-func (s *Stage) open(ctx context.Context, in hal.Track, infos []hal.EncoderInfo, i int) (*session, error) {
+func (s *Stage) open(ctx context.Context, in hal.Track, codec hal.Codec, infos []hal.EncoderInfo, i int) (*session, error) {
 	info := infos[i]
 	fit, err := newFitter(s.cfg, in, info)
 	if err != nil {
@@ -53,7 +72,7 @@ func (s *Stage) open(ctx context.Context, in hal.Track, infos []hal.EncoderInfo,
 		}
 	}
 	enc, info, err := s.reg.OpenEncoder(ctx, hal.EncoderConfig{
-		Input: fit.track(), Codec: s.codec,
+		Input: fit.track(), Codec: codec,
 		Bitrate: s.cfg.Bitrate, GOP: s.cfg.GOP, Profile: s.cfg.Profile, Quality: s.cfg.Quality,
 		Parallel: s.cfg.Parallel, Workers: s.env.Workers, Nice: s.cfg.Nice,
 		Arena: s.arena, Clock: s.env.Clock, Log: s.env.Log,

@@ -193,6 +193,31 @@ func TestWhatIsEncodedAlreadyPasses(t *testing.T) {
 	require.Same(t, stream, b.out[0].Stream)
 }
 
+// H3: where nobody names a codec, raw pictures become H.264, and JPEG where nothing makes that. What only
+// passes needs no encoder: none is looked for, whose library would stay in memory.
+func TestTheCodecThatNobodyNamesIsChosenWithTheFirstRawPicture(t *testing.T) {
+	fake := &fakes{list: []*fake{{name: "h264", inputs: []hal.PixelFormat{hal.I420}}}}
+	for name, tc := range map[string]struct {
+		reg  *hal.Registry
+		want hal.Codec
+	}{
+		"H.264 is there": {hal.NewRegistry(fake), hal.H264},
+		"it is not":      {hal.NewRegistry(soft.Driver{OpenH264: []string{"/none.so"}}), hal.MJPEG},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := fake.listed
+			b := newBench(t, encode.To(tc.reg, hal.CodecUnknown, encode.Config{})).open()
+			coded := &hal.Stream{Tracks: []hal.Track{lpcm()}}
+			b.work(b.sound(coded, 0))
+			require.Equal(t, before, fake.listed, "nobody looks while frames only pass")
+			b.work(b.picture(&hal.Stream{Tracks: []hal.Track{raw(t, hal.I420, 64, 64)}}, 0))
+			b.flush()
+			require.Equal(t, tc.want, b.out[len(b.out)-1].Info().Codec)
+		})
+	}
+	require.Equal(t, 4, encode.To(hal.NewRegistry(), hal.CodecUnknown, encode.Config{Parallel: 3}).Workers(), "it may be JPEG")
+}
+
 func TestDefaults(t *testing.T) { // P5: the encode stage stands above the others
 	s := encode.To(withSoft(), hal.H264, encode.Config{})
 	require.Equal(t, "encode", s.Name())

@@ -29,12 +29,14 @@ type fake struct {
 
 // fakes is their driver.
 type fakes struct {
-	list []*fake
+	list   []*fake
+	listed int // times that somebody looked what there is
 }
 
 func (d *fakes) Name() string { return "fakes" }
 
 func (d *fakes) Encoders(context.Context) ([]hal.EncoderInfo, error) {
+	d.listed++
 	var infos []hal.EncoderInfo
 	for _, f := range d.list {
 		infos = append(infos, hal.EncoderInfo{Name: f.name, Codec: hal.H264, Rank: f.rank, Hardware: f.hardware, Inputs: f.inputs})

@@ -49,7 +49,9 @@ const (
 	settled  = 250
 )
 
-// To returns the stage that encodes to codec with the best encoder that reg has.
+// To returns the stage that encodes to codec with the best encoder that reg has. Where codec is unknown
+// that is H.264, or JPEG where there is no encoder for H.264, and nobody looks before the first raw
+// picture: an encoder's library takes memory, which a channel that only passes frames does not need.
 func To(reg *hal.Registry, codec hal.Codec, cfg Config) *Stage {
 	return &Stage{reg: reg, codec: codec, cfg: cfg.withDefaults()}
 }
@@ -62,7 +64,7 @@ func (s *Stage) Nice() int { return s.cfg.Nice }
 
 // Workers implements pipeline.Extra: the reader, and pictures that are encoded beside each other.
 func (s *Stage) Workers() int {
-	if s.codec == hal.MJPEG && s.cfg.Parallel > 1 {
+	if (s.codec == hal.MJPEG || s.codec == hal.CodecUnknown) && s.cfg.Parallel > 1 {
 		return 1 + s.cfg.Parallel
 	}
 	return 1
@@ -104,8 +106,8 @@ func (s *Stage) Stats() any {
 	return st
 }
 
-// Open implements pipeline.Stage. It needs an encoder for the codec to be there, whatever the
-// pictures will be like; it is opened with the first of them.
+// Open implements pipeline.Stage. It needs an encoder for the codec, where one is asked for, to be
+// there, whatever the pictures will be like; it is opened with the first of them.
 func (s *Stage) Open(ctx context.Context, env pipeline.Env) error {
 	if err := s.cfg.Validate(); err != nil {
 		return fmt.Errorf("stage %s: %w", s.cfg.Name, err)
@@ -119,14 +121,16 @@ func (s *Stage) Open(ctx context.Context, env pipeline.Env) error {
 	if env.Clock == nil {
 		env.Clock = hal.NewClock()
 	}
-	infos, err := s.reg.Encoders(ctx, s.codec, s.cfg.Prefer...)
-	if len(infos) == 0 {
-		return errors.Join(fmt.Errorf("%w: stage %s: no encoder for %s on this machine", hal.ErrUnsupported, s.cfg.Name, s.codec), err)
-	}
-	if err != nil {
-		env.Log.Warn("encoders that cannot be used", "channel", env.Channel, "stage", s.cfg.Name, "cause", err)
-	}
 	s.env = env
+	if s.codec != hal.CodecUnknown {
+		codec, infos, err := s.encoders(ctx)
+		if len(infos) == 0 {
+			return errors.Join(fmt.Errorf("%w: stage %s: no encoder for %s on this machine", hal.ErrUnsupported, s.cfg.Name, codec), err)
+		}
+		if err != nil {
+			env.Log.Warn("encoders that cannot be used", "channel", env.Channel, "stage", s.cfg.Name, "cause", err)
+		}
+	}
 	s.arena = pool.NewArena(pool.ArenaConfig{Max: s.cfg.ArenaMax, Reserve: env.Reserve})
 	s.outlet = &outlet{out: env.Out, count: &s.count}
 	s.source, s.alias, s.current, s.gap = nil, nil, nil, false

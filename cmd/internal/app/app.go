@@ -88,7 +88,7 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 		err = errors.Join(err, shutDown(context.WithoutCancel(ctx), server), threads.Close(time.Second))
 	}()
 	if err = errors.Join(a.recorders.start(ctx, threads), a.events.start(ctx, threads), a.startLive()); err == nil {
-		err = a.startChannels(ctx)
+		err = a.startChannels() //nolint:contextcheck // a channel lives until its Exit
 	}
 	if err != nil {
 		return errors.Join(err, a.leave(context.WithoutCancel(ctx)))
@@ -187,15 +187,15 @@ const liveTimeout = 2 * time.Second
 
 // startChannels defines, initialises and starts them all. The definitions must be right; an
 // Init that fails is one channel's matter.
-func (a *App) startChannels(ctx context.Context) error {
+func (a *App) startChannels() error {
 	var errs []error
 	up := 0
 	for _, def := range a.cfg.Channels {
-		ch, err := a.eng.Define(a.define(ctx, def))
+		ch, err := a.eng.Define(a.define(def))
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(ch.Init(), startIfUp(ch)); err != nil { //nolint:contextcheck // a channel lives until its Exit
+		if err := errors.Join(ch.Init(), startIfUp(ch)); err != nil {
 			a.log.Error("channel does not start", "channel", def.Name, "cause", err.Error(), "remedy", "millrace channel init "+def.Name+", then start, once the cause is gone")
 			errs = append(errs, err)
 			continue

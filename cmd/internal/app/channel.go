@@ -1,8 +1,6 @@
 package app
 
 import (
-	"context"
-	"log/slog"
 	"time"
 
 	"github.com/millrace-video/millrace/cmd/internal/config"
@@ -23,9 +21,9 @@ const (
 )
 
 // define says what a channel is made of.
-func (a *App) define(ctx context.Context, ch config.Channel) *pipeline.Definition {
+func (a *App) define(ch config.Channel) *pipeline.Definition {
 	ev := a.events.channels[ch.Name]
-	def := pipeline.Define(ch.Name, origin(a.reg, ch), append(ev.trunk(), trunk(ctx, a.reg, ch.Encode, a.log)...)...)
+	def := pipeline.Define(ch.Name, origin(a.reg, ch), append(ev.trunk(), trunk(a.reg, ch.Encode)...)...)
 	if ch.Record.Enabled {
 		ring := record.Ring{Max: int(ch.Record.Ring), Growth: ch.Record.Growth, Pace: ch.Record.Read, OnDemand: true}
 		def.Branch(DiskBranch, ring, a.recorders.add(ch.Name, ch.Folder(a.cfg.Data), ch.Record))
@@ -48,25 +46,11 @@ func (a *App) define(ctx context.Context, ch config.Channel) *pipeline.Definitio
 
 // trunk is what every frame passes between its source and the branches.
 // Encoded streams go past the encoder untouched.
-func trunk(ctx context.Context, reg *hal.Registry, e config.Encode, log *slog.Logger) []pipeline.Stage {
-	if e.Codec == hal.CodecUnknown {
-		e.Codec = bestCodec(ctx, reg, log)
-	}
+func trunk(reg *hal.Registry, e config.Encode) []pipeline.Stage {
 	return []pipeline.Stage{encode.To(reg, e.Codec, encode.Config{
 		Bitrate: e.Bitrate, GOP: e.GOP, Profile: e.Profile, Quality: e.Quality, Parallel: e.Parallel, Prefer: e.Prefer,
 		Nice: e.Nice, Crop: encode.Rect(e.Crop), Scale: encode.Size(e.Scale),
 	})}
-}
-
-// bestCodec is what raw pictures become where nobody says: H.264 where an encoder for it is
-// there, else JPEG, which always can be made.
-func bestCodec(ctx context.Context, reg *hal.Registry, log *slog.Logger) hal.Codec {
-	found, err := reg.Encoders(ctx, hal.H264)
-	if len(found) > 0 {
-		return hal.H264
-	}
-	log.Warn("no encoder for H.264: raw pictures become JPEG", "remedy", "install Debian's libopenh264-7", "cause", err)
-	return hal.MJPEG
 }
 
 // engineConfig is the engine's settings.

@@ -58,7 +58,7 @@ func (r Recording) Run(ctx context.Context, reg *hal.Registry) (Progress, error)
 	}})
 	ch := config.DefaultChannel("record", r.Source)
 	recorder := record.File(r.File, record.Config{Duration: r.Duration})
-	def := pipeline.Define(ch.Name, origin(reg, ch), trunk(ctx, reg, ch.Encode, r.Log)...).Branch(branchName, record.Ring{}, recorder)
+	def := pipeline.Define(ch.Name, origin(reg, ch), trunk(reg, ch.Encode)...).Branch(branchName, record.Ring{}, recorder)
 	channel, err := eng.Add(def) //nolint:contextcheck // a channel lives until its Exit
 	if err != nil {
 		return Progress{}, errors.Join(err, eng.Exit(context.WithoutCancel(ctx)))
