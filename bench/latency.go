@@ -63,7 +63,7 @@ type tap struct {
 
 	clock *hal.Clock
 	on    *atomic.Bool
-	took  []time.Duration // the branch's worker's, until the channel has left
+	took  []time.Duration // who hands frames over writes it, until the channel has left
 }
 
 // Work implements pipeline.Stage.
@@ -72,6 +72,12 @@ func (t *tap) Work(ctx context.Context, f hal.Frame) error {
 		t.took = append(t.took, time.Duration(t.clock.Mono()-f.Stamp.Mono))
 	}
 	return t.Stage.Work(ctx, f)
+}
+
+// Prompt implements pipeline.Prompt.
+func (t *tap) Prompt() bool {
+	p, ok := t.Stage.(pipeline.Prompt)
+	return ok && p.Prompt()
 }
 
 // EndBatch implements pipeline.EndBatch.

@@ -32,6 +32,9 @@ func newBranch(ch *assembly, d branchDefinition) (*branch, error) {
 	b := &branch{ch: ch, name: d.name, stage: d.stage, in: q, lost: ch.lostIn[d.name], done: make(chan struct{})}
 	q.losses = b.lost
 	b.run = &runner{stage: d.stage, in: q, gate: ch.gate, clock: ch.eng.clock}
+	if b.isPrompt() {
+		q.inPlace = b.workInPlace
+	}
 	return b, nil
 }
 

@@ -158,6 +158,7 @@ func (s *take) Close() error {
 type sink struct {
 	name   string
 	nice   int
+	prompt bool
 	openIs error
 	onWork func(ctx context.Context, letter string) error
 
@@ -169,6 +170,7 @@ type sink struct {
 
 func (s *sink) Name() string { return s.name }
 func (s *sink) Nice() int    { return s.nice }
+func (s *sink) Prompt() bool { return s.prompt }
 
 func (s *sink) Open(_ context.Context, env pipeline.Env) error {
 	s.write("(")

@@ -33,6 +33,11 @@ type Queue struct {
 
 	waits bool // a full queue makes its producer wait
 
+	inPlace func(hal.Frame) // does the consumer's work for a producer that was lent the queue; may be nil
+	lent    bool            // a producer does it
+	fell    bool            // and failed
+	rest    int             // frames until it may again
+
 	closed, cancelled, interrupted bool
 
 	skipping bool   // dropping until the next key frame
@@ -328,20 +333,8 @@ func (q *Queue) Pop() (hal.Frame, error) {
 func (q *Queue) PopBatch(dst []hal.Frame) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for !q.ready || q.held == 0 {
-		switch {
-		case q.interrupted:
-			q.interrupted = false
-			return 0, ErrInterrupted
-		case q.cancelled:
-			return 0, ErrClosed
-		case q.closed && q.held == 0:
-			return 0, io.EOF
-		}
-		q.ready = q.ready && q.held > 0
-		q.waiting = true
-		q.items.Wait()
-		q.waiting = false
+	if err := q.await(); err != nil {
+		return 0, err
 	}
 	n := min(len(dst), q.held)
 	for i := range n {
@@ -361,6 +354,30 @@ func (q *Queue) PopBatch(dst []hal.Frame) (int, error) {
 	}
 	q.room.Broadcast()
 	return n, nil
+}
+
+// await waits until the consumer may take something. The caller holds mu.
+func (q *Queue) await() error {
+	for q.lent || q.fell || !q.ready || q.held == 0 {
+		switch {
+		case q.lent: // until takeBack
+		case q.fell:
+			q.fell = false
+			return ErrInterrupted
+		case q.interrupted:
+			q.interrupted = false
+			return ErrInterrupted
+		case q.cancelled:
+			return ErrClosed
+		case q.closed && q.held == 0:
+			return io.EOF
+		}
+		q.ready = q.ready && q.held > 0
+		q.waiting = true
+		q.items.Wait()
+		q.waiting = false
+	}
+	return nil
 }
 
 // removeOldest takes the oldest entry out. The caller holds mu.

@@ -25,6 +25,7 @@ type runner struct {
 	took   latency // capture to the end of Work
 
 	lost uint64 // tracks, as bits, that lost frames in a restart before the next one
+	fell error  // what failed while the queue was lent
 }
 
 // countOn goes on with the figures of a runner that has left.
@@ -51,6 +52,9 @@ func (r *runner) run(ctx context.Context) error {
 		n, err := r.in.PopBatch(r.batch[:])
 		switch {
 		case errors.Is(err, ErrInterrupted):
+			if err, r.fell = r.fell, nil; err != nil {
+				return err
+			}
 			continue
 		case errors.Is(err, io.EOF):
 			return guard(func() error { return r.stage.Flush(ctx) })

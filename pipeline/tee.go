@@ -52,6 +52,31 @@ func handOut(f hal.Frame, branches []*Queue) {
 	f.Release()
 }
 
+// pushInPlace is Push for a worker that works on a live frame itself where a branch lends it its
+// queue. It does so when the others have theirs, and without mu.
+func (t *Tee) pushInPlace(f hal.Frame) error {
+	t.mu.Lock()
+	if t.waits {
+		t.mu.Unlock()
+		return t.Push(f)
+	}
+	t.remember(f)
+	lent := make([]*Queue, 0, 4)
+	for _, q := range t.branches {
+		if len(lent) < cap(lent) && q.lend() {
+			lent = append(lent, q)
+			continue
+		}
+		_ = q.Push(f.Retain()) //nolint:errcheck // a branch that has closed is leaving
+	}
+	t.mu.Unlock()
+	for _, q := range lent {
+		q.inPlace(f.Retain())
+	}
+	f.Release()
+	return nil
+}
+
 // setWaits says what kind of source comes next.
 func (t *Tee) setWaits(waits bool) {
 	t.mu.Lock()

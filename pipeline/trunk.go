@@ -146,7 +146,7 @@ func (t *trunk) push(f hal.Frame) error {
 	if len(t.active) > 0 {
 		return t.active[0].run.in.Push(f)
 	}
-	return t.ch.tee.Push(f)
+	return t.ch.tee.pushInPlace(f)
 }
 
 // end drains the stages one after the other and waits until their workers have left.

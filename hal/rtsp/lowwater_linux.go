@@ -31,9 +31,13 @@ func setLowWater(c *net.TCPConn, bytes int) error {
 	}
 	var set error
 	if err := raw.Control(func(fd uintptr) {
-		set = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVLOWAT, bytes)
+		set = lowWater(fd, bytes)
 	}); err != nil {
 		return err
 	}
 	return set
+}
+
+func lowWater(fd uintptr, bytes int) error {
+	return syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVLOWAT, bytes)
 }

@@ -67,6 +67,7 @@ type stampOf struct {
 var (
 	_ pipeline.Stage    = (*mount)(nil)
 	_ pipeline.EndBatch = (*mount)(nil)
+	_ pipeline.Prompt   = (*mount)(nil)
 	_ pipeline.Counting = (*mount)(nil)
 )
 
@@ -77,6 +78,9 @@ var (
 
 // Name implements pipeline.Stage.
 func (m *mount) Name() string { return "rtsp" }
+
+// Prompt implements pipeline.Prompt: what a player does not take at once is written by another worker.
+func (m *mount) Prompt() bool { return true }
 
 // Open implements pipeline.Stage: the channel can be found from now on.
 func (m *mount) Open(_ context.Context, env pipeline.Env) error {
