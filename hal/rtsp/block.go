@@ -64,7 +64,9 @@ func (b *block) space(want int) []byte {
 		grown := b.reserve.Take(size, size)
 		copy(grown.Bytes, b.buf[:b.w])
 		b.giveBack()
-		b.buf, b.lent = grown.Bytes, grown
+		if b.buf = grown.Bytes; b.reserve != nil {
+			b.lent = grown
+		}
 	}
 	return b.buf[b.w:]
 }

@@ -29,5 +29,5 @@ func TestALinkHoldsNoMemoryOnceItIsTaken(t *testing.T) {
 	require.Equal(t, "$\x00\x00\x01x", string(in.buf[in.r:in.w]), "what was not taken out yet goes with it")
 	require.Nil(t, l.out)
 	require.Nil(t, l.in.buf)
-	require.Zero(t, in.lent, "it is no reserve's to be given back to")
+	require.Nil(t, in.lent.Bytes, "it is no reserve's to be given back to")
 }
