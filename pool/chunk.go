@@ -30,13 +30,12 @@ const traySlots = 8
 // lend starts a loan of n bytes at start. The caller carves from the chunk and holds the
 // arena's mu.
 func (c *chunk) lend(start, n int) Buffer {
-	i := c.lent % traySlots
+	i := uint(c.lent) % traySlots
 	if i == 0 {
 		c.turnTray()
 	}
 	s := &c.tray.slots[i]
 	c.lent++
-	s.home = c
 	s.bytes = c.memory[start : start+n : start+n]
 	return s.Lend()
 }
@@ -49,6 +48,9 @@ func (c *chunk) turnTray() {
 	}
 	if *at == nil {
 		*at = c.arena.reserve.takeTray()
+		for i := range (*at).slots {
+			(*at).slots[i].home = c
+		}
 	}
 	c.tray = *at
 }
