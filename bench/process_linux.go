@@ -188,9 +188,9 @@ func enoughFiles(want int) error {
 	return nil
 }
 
-// favour puts a process before others, where this one may: it stands for machines of their own. A camera
-// waits for nobody: else it would be late because the machine has other work.
-func favour(pid int, camera bool) {
+// favour puts a process before others, where this one may: it stands for machines of their own. In real time
+// it waits for nobody: else it would be late because the machine has other work.
+func favour(pid int, realTime bool) {
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
 	if err != nil {
 		return
@@ -200,7 +200,7 @@ func favour(pid int, camera bool) {
 		if err != nil {
 			continue
 		}
-		if camera && unix.SchedSetAttr(id, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}, 0) == nil {
+		if realTime && unix.SchedSetAttr(id, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}, 0) == nil {
 			continue
 		}
 		_ = unix.Setpriority(unix.PRIO_PROCESS, id, favoured) //nolint:errcheck // it needs a right that it may not have

@@ -46,7 +46,7 @@ func (b *Record) once(ctx context.Context, one recorder, channels, viewers int) 
 		return m, err
 	}
 	defer func() { err = errors.Join(err, cameras.end()) }()
-	favour(cameras.cmd.Process.Pid, true)
+	favour(cameras.cmd.Process.Pid, len(b.Capacity) > 0)
 	j := job{self: b.Self, dir: dir, channels: channels, readers: channels * viewers, codec: b.Clip.Codec, profile: b.Profile}
 	if err = cameras.ask(askAddress, &j.cameras); err != nil {
 		return m, err
