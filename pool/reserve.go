@@ -35,7 +35,7 @@ const (
 	turns = 4
 	// spare is the part of the peak that may be held beyond it, so that little moves to and fro
 	// between the system and us.
-	spare = 32
+	spare = 6
 	// minSpare is its least, in bytes.
 	minSpare = 128 << 10
 	// piecesAtOnce is how much whoever takes a block gives back to the system; the next one goes on.
