@@ -6,9 +6,7 @@
 // into arena memory; RTSP messages and RTCP go to gortsplib through an in-memory connection.
 // While nobody waits for each frame, the socket is read every 200 ms, at times that cameras have in
 // common, and SO_RCVLOWAT keeps what comes in between from waking anybody unless it is twice as much;
-// no byte waits longer than 250 ms. While somebody does, every byte wakes the reader (the mark is 1), but
-// for sound that comes between two pictures where these are far larger and no more than 50 ms apart: it is
-// read with the picture after it, for which it would be kept on its way out anyway. The memory that is read into is lent by hal.Options.Reserve
+// no byte waits longer than 250 ms. The memory that is read into is lent by hal.Options.Reserve
 // for as long as there is something in it.
 //
 // # The URL

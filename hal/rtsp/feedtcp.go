@@ -67,7 +67,6 @@ type tcpFeed struct {
 	seen   int64 // as step returns it
 	fed    int64 // when gortsplib last heard something
 	room   int   // the media of gather: blocks hold some more
-	live   between
 	urgent atomic.Bool
 
 	patient int64       // until when the deadline that was set will do, while urgent
@@ -121,11 +120,6 @@ func (f *tcpFeed) frame(item []byte) error {
 		return nil
 	}
 	ch := f.channels[f.uses[item[1]]-1]
-	if !ch.rtcp && ch.track.track.Codec.IsVideo() {
-		f.live.seen(len(item), len(item) > 5 && item[5]&0x80 != 0)
-	} else {
-		f.live.heard(len(item))
-	}
 	if !ch.rtcp {
 		ch.track.rtp(item[4:], f.readAt)
 		return nil
@@ -243,7 +237,6 @@ func (f *tcpFeed) direct() (err error) {
 		switch {
 		case errors.Is(failed, syscall.EAGAIN):
 			f.settle()
-			f.markLive(fd)
 			return false
 		case failed != nil:
 			f.broke = os.NewSyscallError("read", failed)
@@ -318,11 +311,10 @@ func (f *tcpFeed) meter(n int, now int64) {
 	media := func(d time.Duration) int { return min(max(int(f.rate*int64(d)/int64(time.Second)), 1), maxMark) }
 	f.room = media(gather)
 	want := media(overfull)
-	f.live.window(time.Duration(took))
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.urgent.Load() {
-		return // markLive sets it
+		want = 1
 	}
 	if off := want - f.mark; f.mark == 0 || 5*max(off, -off) > f.mark {
 		f.setMark(want)
@@ -336,23 +328,6 @@ func (f *tcpFeed) setUrgent(urgent bool) {
 	f.urgent.Store(urgent)
 	if urgent && f.mark > 1 {
 		f.setMark(1) // wakes the reader where something waits below the mark
-	}
-}
-
-// markLive sets the mark before a wait, while somebody watches: 1, or what sound between two pictures
-// does not reach.
-func (f *tcpFeed) markLive(fd uintptr) {
-	if !f.urgent.Load() {
-		return
-	}
-	want := f.live.now()
-	if f.in.w > f.in.r { // a packet that is not whole
-		want = 1
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.urgent.Load() && want != f.mark && lowWater(fd, want) == nil {
-		f.mark = want
 	}
 }
 

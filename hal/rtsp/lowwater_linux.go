@@ -31,13 +31,9 @@ func setLowWater(c *net.TCPConn, bytes int) error {
 	}
 	var set error
 	if err := raw.Control(func(fd uintptr) {
-		set = lowWater(fd, bytes)
+		set = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVLOWAT, bytes)
 	}); err != nil {
 		return err
 	}
 	return set
-}
-
-func lowWater(fd uintptr, bytes int) error {
-	return syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVLOWAT, bytes)
 }

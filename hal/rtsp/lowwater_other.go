@@ -14,5 +14,3 @@ const canReceive = false
 
 // receive is for systems that have it.
 func receive(uintptr, []byte) (int, error) { return 0, errors.ErrUnsupported }
-
-func lowWater(uintptr, int) error { return errors.ErrUnsupported }
