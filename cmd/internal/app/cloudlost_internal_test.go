@@ -3,6 +3,7 @@ package app
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,4 +37,8 @@ func TestLostPackagesAreKept(t *testing.T) {
 	last, err := l.between(at(16), at(20))
 	require.NoError(t, err)
 	require.Len(t, last, 1, "the one that was cut off costs itself alone")
+	require.NoError(t, l.add(cloud.Lost{Channel: "gate", Number: 5, From: at(20), To: at(24), Cause: strings.Repeat("no ", 10_000)}))
+	long, err := l.between(at(20), at(24))
+	require.NoError(t, err)
+	require.Len(t, long, 1, "a store may say much")
 }

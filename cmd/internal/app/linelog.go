@@ -23,8 +23,8 @@ type lineLog struct {
 	mu sync.Mutex
 }
 
-// maxLine is the longest line that is read again, in bytes.
-const maxLine = 4 << 10
+// maxLine is the longest line that is read again, in bytes: a package's cause is as long as a store makes it.
+const maxLine = 64 << 10
 
 func (l *lineLog) aside() string { return l.path + ".1" }
 
