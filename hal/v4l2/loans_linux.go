@@ -81,6 +81,11 @@ func (l *loans) start() error {
 func (l *loans) stop() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.takeAll()
+}
+
+// takeAll is stop for who holds mu.
+func (l *loans) takeAll() error {
 	err := l.queue.stream(false)
 	for i, w := range l.where {
 		if w == atDriver {
@@ -228,9 +233,9 @@ func (l *loans) drop(i int) {
 // close returns how many those are. The node may be closed in any case: the kernel keeps
 // memory that is mapped, and, mapped, keeps the node's file.
 func (l *loans) close(limit time.Duration) int {
-	_ = l.stop() //nolint:errcheck // a device that is gone has stopped
 	l.mu.Lock()
-	l.closed = true
+	_ = l.takeAll() //nolint:errcheck // a device that is gone has stopped
+	l.closed = true // under the same lock: what comes home between the two would be the driver's again, for good
 	for i, w := range l.where {
 		if w == atHome {
 			l.drop(i)
