@@ -93,10 +93,11 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 	if err != nil {
 		return errors.Join(err, a.leave(context.WithoutCancel(ctx)))
 	}
+	pacing := workers.Go(func() error { return paceProcessors(ctx, a.clock, a.log) }, nil)
 	ready(a.summary(listener.Addr().String()))
 	<-ctx.Done()
 	a.log.Info("leaving: sources end, queues drain, files are finished; a second signal ends at once")
-	if err := a.leave(context.WithoutCancel(ctx)); err != nil {
+	if err := errors.Join(pacing, a.leave(context.WithoutCancel(ctx))); err != nil {
 		return fmt.Errorf("not everything left in order: %w", err)
 	}
 	a.log.Info("every stage has left")
@@ -240,7 +241,7 @@ func ownThreads() (*pool.Pool, *pool.Workers, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	workers, err := threads.Reserve(1)
+	workers, err := threads.Reserve(2)
 	if err != nil {
 		return nil, nil, errors.Join(err, threads.Close(time.Second))
 	}
