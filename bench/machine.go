@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -77,13 +76,4 @@ func versionOf(ctx context.Context, program string) string {
 	line = strings.TrimPrefix(strings.TrimPrefix(line, program+" "), "version ")
 	line, _, _ = strings.Cut(line, " Copyright")
 	return line[:min(len(line), 60)]
-}
-
-// cpuTime is what this process has taken of the processors, for itself and in the kernel.
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

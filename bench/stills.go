@@ -148,11 +148,11 @@ func (c *checker) Work(_ context.Context, f hal.Frame) error {
 	switch {
 	case c.n < c.skip:
 	case c.n == c.skip: // where the count begins
-		c.first, c.cpuFirst = now, cpuTime()
+		c.first, c.cpuFirst = now, hal.CPUTime()
 	default:
 		c.frames++
 		c.bytes += f.Buf.Len()
-		c.took, c.cpu = time.Duration(now-c.first), cpuTime()-c.cpuFirst
+		c.took, c.cpu = time.Duration(now-c.first), hal.CPUTime()-c.cpuFirst
 	}
 	still := c.n % stillCount
 	sum := crc32.ChecksumIEEE(f.Buf.Bytes())

@@ -8,8 +8,6 @@ import (
 	"runtime/metrics"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/millrace-video/millrace/hal"
 )
 
@@ -103,12 +101,7 @@ type meter struct {
 
 // since returns what was used since the last call.
 func (m *meter) since() use {
-	now := m.clock.Mono()
-	all := use{took: time.Duration(now), calls: runtime.NumCgoCall()}
-	var r unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &r) == nil { // it cannot fail
-		all.busy = time.Duration(r.Utime.Nano() + r.Stime.Nano())
-	}
+	all := use{took: time.Duration(m.clock.Mono()), busy: hal.CPUTime(), calls: runtime.NumCgoCall()}
 	metrics.Read(m.waits)
 	if m.waits[0].Value.Kind() == metrics.KindFloat64Histogram {
 		waits := m.waits[0].Value.Float64Histogram()

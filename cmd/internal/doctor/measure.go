@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"syscall"
 	"time"
 
 	"github.com/millrace-video/millrace/hal"
@@ -38,14 +37,14 @@ func (d Doctor) measure(ctx context.Context, p Patient) Measurement {
 		err = fmt.Errorf("%w: open, but no picture within %s (--timeout)", hal.ErrNoSignal, d.Timeout)
 	}
 	if t.pictures > 0 {
-		before := cpu()
+		before := hal.CPUTime()
 		rest, cancel := context.WithTimeoutCause(ctx, d.Duration, errEnough)
 		for err == nil {
 			err = t.read(rest, src)
 		}
 		cancel()
 		t.endAt = clock.Mono()
-		t.m.CPU = 100 * float64(cpu()-before) / max(1, float64(t.endAt-t.firstAt))
+		t.m.CPU = 100 * float64(hal.CPUTime()-before) / max(1, float64(t.endAt-t.firstAt))
 	}
 	t.counted(src)
 	if closing := src.Close(); closing != nil {
@@ -58,15 +57,6 @@ func (d Doctor) measure(ctx context.Context, p Patient) Measurement {
 		t.m.Error = err.Error()
 	}
 	return t.result()
-}
-
-// cpu is the time on the processor that this process has had, in ns.
-func cpu() int64 {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return u.Utime.Nano() + u.Stime.Nano()
 }
 
 // read takes one frame and looks at it.
