@@ -72,6 +72,8 @@ func TestWhoFlapsForEverIsLeftAloneForLong(t *testing.T) {
 // A program that does little runs on one processor, and on all when there is much to do; it ends as
 // it began.
 func TestProcessorsFollowTheWork(t *testing.T) {
+	t.Setenv("GOMAXPROCS", "") // whoever runs the tests may have set it
+	runtime.SetDefaultGOMAXPROCS()
 	all := runtime.GOMAXPROCS(0)
 	if all == 1 {
 		t.Skip("this machine has one processor")
