@@ -1,6 +1,7 @@
 package hal
 
 import (
+	"math"
 	"sync"
 	"time"
 )
@@ -9,8 +10,7 @@ import (
 // one to the other and never lets the label jump for an error under a second: that is slewed
 // at 500 ppm (NTP's own rate). A larger one opens a new anchor.
 type Clock struct {
-	start time.Time
-	base  int64 // CLOCK_MONOTONIC at start
+	begun instant
 
 	mu     sync.Mutex
 	anchor Anchor
@@ -31,15 +31,42 @@ const (
 
 // NewClock returns a clock anchored at the present.
 func NewClock() *Clock {
-	now := time.Now() //nolint:forbidigo // this is the clock
-	c := &Clock{start: now, base: monotonic()}
-	c.anchor = Anchor{Number: 1, Mono: c.base, Wall: now.Round(0)}
+	c := &Clock{begun: met(time.Now, monotonic)} //nolint:forbidigo // this is the clock
+	c.anchor = Anchor{Number: 1, Mono: c.begun.ns, Wall: c.begun.at.Round(0)}
 	return c
 }
 
 // Mono returns CLOCK_MONOTONIC in ns, the clock of Stamp.Mono.
 func (c *Clock) Mono() int64 {
-	return c.base + int64(time.Since(c.start)) //nolint:forbidigo // this is the clock
+	return c.begun.ns + int64(time.Since(c.begun.at)) //nolint:forbidigo // this is the clock
+}
+
+// instant is one moment on Go's clock and on CLOCK_MONOTONIC.
+type instant struct {
+	at time.Time
+	ns int64
+}
+
+const (
+	near  = time.Microsecond // between the two readings of an instant
+	tries = 100              // to read both without being interrupted
+)
+
+// met reads two clocks at the same moment. One is read after the other, and whoever is interrupted
+// in between has them apart by that: the nearest of some tries counts. What comes of it is behind
+// monotonic by less than they were apart, and never ahead: no frame gets a time that is still to come.
+func met(now func() time.Time, monotonic func() int64) (best instant) {
+	least := time.Duration(math.MaxInt64)
+	for range tries {
+		before, ns, after := now(), monotonic(), now()
+		if apart := after.Sub(before); apart < least {
+			best, least = instant{after, ns}, apart
+		}
+		if least <= near {
+			break
+		}
+	}
+	return best
 }
 
 // Now returns the wall time that belongs to this instant.

@@ -88,17 +88,14 @@ func TestAWriteThatFailsLeavesWholeFragments(t *testing.T) { // R3
 	signal.Ignore(syscall.SIGXFSZ)
 	defer signal.Reset(syscall.SIGXFSZ)
 	var failed error
-	limited := false
 	for i := range c.Units {
-		if !limited && g.stats().Fragments == 1 { // no file grows much beyond its first fragment
-			limited = true
-			var old unix.Rlimit
-			require.NoError(t, unix.Getrlimit(unix.RLIMIT_FSIZE, &old))
-			limit := unix.Rlimit{Cur: g.stats().Bytes + 5000, Max: old.Max}
-			require.NoError(t, unix.Setrlimit(unix.RLIMIT_FSIZE, &limit))
-			defer func() { require.NoError(t, unix.Setrlimit(unix.RLIMIT_FSIZE, &old)) }()
+		work := func() { failed = g.r.Work(t.Context(), g.frame(c, i)) }
+		if g.stats().Fragments == 0 {
+			work()
+		} else { // no file grows much beyond its first fragment
+			atMost(t, g.stats().Bytes+5000, work)
 		}
-		if failed = g.r.Work(t.Context(), g.frame(c, i)); failed != nil {
+		if failed != nil {
 			break
 		}
 	}
@@ -112,6 +109,16 @@ func TestAWriteThatFailsLeavesWholeFragments(t *testing.T) { // R3
 	require.Len(t, fragmentEnds(t, whole), 2, "the head and the fragment before")
 	require.EqualValues(t, len(whole), g.stats().Bytes)
 	require.InDelta(t, 25, plays(t, files), 1)
+}
+
+// atMost limits what this process may make a file grow to, while it does something.
+func atMost(t *testing.T, bytes uint64, do func()) {
+	t.Helper()
+	var old unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_FSIZE, &old))
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: bytes, Max: old.Max}))
+	defer func() { require.NoError(t, unix.Setrlimit(unix.RLIMIT_FSIZE, &old)) }()
+	do()
 }
 
 func TestAFullDiskIsAClearErrorAndLeavesNothingHeld(t *testing.T) { // A3
