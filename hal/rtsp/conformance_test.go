@@ -18,10 +18,14 @@ func TestConformance(t *testing.T) {
 	}})
 	cam := (&fakeCamera{sdp: sdpOf(sdpH264()), replies: map[string]reply{"PLAY": after(silence)}}).start(t)
 	gone := (&fakeCamera{replies: map[string]reply{"DESCRIBE": answer("404 Not Found")}}).start(t)
-	for _, transport := range []string{"tcp", "udp"} {
-		t.Run(transport, func(t *testing.T) {
+	driver := rtsp.Driver{FirstWait: time.Second}
+	for name, tc := range map[string]struct {
+		driver    hal.SourceDriver
+		transport string
+	}{"tcp": {driver, "tcp"}, "tcp, watched beside many": {crowded{driver}, "tcp"}, "udp": {driver, "udp"}} {
+		t.Run(name, func(t *testing.T) {
 			haltest.Source(t, haltest.Config{
-				Driver: rtsp.Driver{FirstWait: time.Second}, URL: server.url("/h264") + "?transport=" + transport,
+				Driver: tc.driver, URL: server.url("/h264") + "?transport=" + tc.transport,
 				Live: true, Codec: hal.H264, Reads: 30,
 				// Until each chunk of the arena was used once its frames make their slots: minutes at
 				// this rate. TestNothingIsAllocated measures beyond that.

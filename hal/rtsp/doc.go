@@ -6,7 +6,9 @@
 // into arena memory; RTSP messages and RTCP go to gortsplib through an in-memory connection.
 // While nobody waits for each frame, the socket is read every 200 ms, at times that cameras have in
 // common, and SO_RCVLOWAT keeps what comes in between from waking anybody unless it is twice as much;
-// no byte waits longer than 250 ms. The memory that is read into is lent by hal.Options.Reserve
+// no byte waits longer than 250 ms. While somebody waits, each packet wakes the reader; where sixteen cameras
+// or more are watched they are looked at every 2 ms instead, in one go, and sound waits there for the picture that it
+// is sent on with. The memory that is read into is lent by hal.Options.Reserve
 // for as long as there is something in it.
 //
 // # The URL

@@ -134,7 +134,7 @@ func (o *opening) play(client *gortsplib.Client) (*Source, error) {
 
 // start sets up the tracks, plays, and takes the socket where media comes over it.
 func (o *opening) start(s *Source, baseURL *base.URL) error {
-	own := &tcpFeed{source: s, reserve: o.opts.Reserve}
+	own := &tcpFeed{source: s, reserve: o.opts.Reserve, crowd: together}
 	secure := false
 	for _, t := range s.tracks {
 		secure = secure || t.media.Profile == headers.TransportProfileSAVP && o.target.url.Scheme == "rtsps"

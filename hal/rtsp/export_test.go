@@ -153,3 +153,25 @@ func (s *Source) ReadLate() (int, error) {
 	f.in.w += n
 	return n, err
 }
+
+// TakeTurns has a source read as if many were watched, as soon as it is urgent and its rate is known.
+func (s *Source) TakeTurns() {
+	if f, ok := s.feed.(*tcpFeed); ok {
+		f.crowd = &coalescer{many: 1, every: together.every, early: together.early, looks: together.looks, clock: s.clock}
+	}
+}
+
+// TookTurn says whether the last read was one.
+func (s *Source) TookTurn() bool {
+	f, ok := s.feed.(*tcpFeed)
+	return ok && f.coalesced
+}
+
+// Watched is how many sources count as watched beside this one.
+func (s *Source) Watched() int {
+	f, ok := s.feed.(*tcpFeed)
+	if !ok {
+		return 0
+	}
+	return int(f.crowd.watched.Load())
+}

@@ -29,6 +29,8 @@ const (
 	liveTick = 500 * time.Millisecond
 	// rateWindow is how long the rate is measured before the mark follows it.
 	rateWindow = 500 * time.Millisecond
+	// maxSound bounds the sound that waits for a picture.
+	maxSound = 4 << 10
 	// maxMark bounds the mark.
 	maxMark = maxBlock / 2
 	// feedEvery is how often gortsplib is told that media arrives, so that it does not take the
@@ -50,6 +52,7 @@ type tcpFeed struct {
 	receive func(fd uintptr) bool // reads the socket once; raw's
 	look    func(fd uintptr)      // the same
 	drained bool                  // the last read left nothing: where nobody waits, the next waits at once
+	more    bool                  // the last read filled its memory
 	got     int                   // by it
 	broke   error
 
@@ -72,8 +75,17 @@ type tcpFeed struct {
 	patient int64       // until when the deadline that was set will do, while urgent
 	hurried atomic.Bool // interrupt has set another
 
-	mu   sync.Mutex
-	mark int // as the socket has it
+	crowd   *coalescer // of the watched cameras
+	turn    turn       // in it
+	expect  expectation
+	aside   int  // bytes since the last picture
+	sound   int  // bytes between two pictures, of late
+	counted bool // in it; under mu
+	over    bool // under mu: nothing counts any more
+
+	mu        sync.Mutex
+	mark      int  // as the socket has it
+	coalesced bool // reads wait for their turn; the reader writes it
 }
 
 type channel struct {
@@ -120,8 +132,14 @@ func (f *tcpFeed) frame(item []byte) error {
 		return nil
 	}
 	ch := f.channels[f.uses[item[1]]-1]
+	if ch.rtcp || ch.track != f.source.ref {
+		f.aside += len(item)
+	}
 	if !ch.rtcp {
 		ch.track.rtp(item[4:], f.readAt)
+		if ch.track == f.source.ref {
+			f.follow(&ch.track.p, ch.track.interval)
+		}
 		return nil
 	}
 	if err := f.mail(item); err != nil {
@@ -134,6 +152,17 @@ func (f *tcpFeed) frame(item []byte) error {
 		f.source.stats.malformed.Add(1)
 	}
 	return nil
+}
+
+// follow expects what comes after a packet of a picture: the rest of it in a moment, else the next in an
+// interval, give or take a tenth, with as much sound before it as of late and half as much again.
+func (f *tcpFeed) follow(p *packet, interval time.Duration) {
+	if f.aside > 0 {
+		f.sound, f.aside = max(f.aside, f.sound-f.sound/8), 0
+	}
+	if f.expect = (expectation{next: f.readAt}); p.marker {
+		f.expect = expectation{f.readAt + int64(interval)*9/10, min(f.sound+f.sound/2, maxSound)}
+	}
 }
 
 func (f *tcpFeed) mail(item []byte) error {
@@ -155,8 +184,10 @@ func (f *tcpFeed) fillAndKeepAlive(ctx context.Context) error {
 func (f *tcpFeed) fill(ctx context.Context) error {
 	f.seen = f.readAt // all of that block was handed on
 	f.observe(ctx)
-	if err := f.setPatience(); err != nil {
-		return err
+	if !f.takesTurns() {
+		if err := f.setPatience(); err != nil {
+			return err
+		}
 	}
 	if err := ctx.Err(); err != nil { // after the deadline was set: interrupt sets it again
 		return err
@@ -209,15 +240,26 @@ func (f *tcpFeed) read() (int, error) {
 		return f.link.Conn.Read(f.in.space(f.room))
 	}
 	f.got, f.broke = 0, nil
+	if err := f.readDirect(); err != nil {
+		return 0, err
+	}
+	return f.got, f.broke
+}
+
+func (f *tcpFeed) readDirect() error {
+	if f.coalesced {
+		if !f.more {
+			f.settle()
+			f.crowd.wait(&f.turn, f.expect)
+		}
+		return f.raw.Control(f.look)
+	}
 	err := f.raw.Read(f.receive)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		f.drained = false
 		err = f.raw.Control(f.look)
 	}
-	if err != nil {
-		return 0, err
-	}
-	return f.got, f.broke
+	return err
 }
 
 // direct has the socket read by the feed itself, where the system lets it.
@@ -233,7 +275,7 @@ func (f *tcpFeed) direct() (err error) {
 		}
 		room := f.in.space(f.room)
 		n, failed := receive(fd, room)
-		f.drained = n > 0 && n < len(room)
+		f.drained, f.more = n > 0 && n < len(room), n == len(room)
 		switch {
 		case errors.Is(failed, syscall.EAGAIN):
 			f.settle()
@@ -248,7 +290,20 @@ func (f *tcpFeed) direct() (err error) {
 	}
 	f.look = func(fd uintptr) { f.receive(fd) }
 	f.raw, err = f.socket.SyscallConn()
+	f.turn = newTurn(f.unread())
 	return err
+}
+
+// unread returns what says how much the socket holds, or that it is closed.
+func (f *tcpFeed) unread() func() int {
+	n := 0
+	ask := func(fd uintptr) { n = unread(fd) }
+	return func() int {
+		if f.raw.Control(ask) != nil {
+			return -1
+		}
+		return n
+	}
 }
 
 // settle gives memory back before a wait: all that was read into, and what frames have left unless
@@ -281,6 +336,7 @@ func (f *tcpFeed) unobserve() {
 // interrupt implements feed. A deadline in the past ends a read under way.
 func (f *tcpFeed) interrupt() {
 	f.hurried.Store(true)
+	f.turn.call()
 	if err := f.link.SetReadDeadline(time.Unix(1, 0)); err != nil {
 		return // closed: no read is under way
 	}
@@ -290,6 +346,10 @@ func (f *tcpFeed) interrupt() {
 func (f *tcpFeed) close() {
 	f.unobserve()
 	f.in.giveBack()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.over = true
+	f.count(false)
 }
 
 // meter measures the rate and lets the mark follow it.
@@ -308,17 +368,38 @@ func (f *tcpFeed) meter(n int, now int64) {
 	}
 	f.rate += (rate - f.rate) / 4
 	f.since, f.bytes = now, 0
-	media := func(d time.Duration) int { return min(max(int(f.rate*int64(d)/int64(time.Second)), 1), maxMark) }
-	f.room = media(gather)
-	want := media(overfull)
+	f.room = f.media(gather)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.urgent.Load() {
-		want = 1
-	}
+	want := f.wantedMark()
 	if off := want - f.mark; f.mark == 0 || 5*max(off, -off) > f.mark {
 		f.setMark(want)
 	}
+}
+
+// media is how many bytes come in a while, within bounds.
+func (f *tcpFeed) media(d time.Duration) int {
+	return min(max(int(f.rate*int64(d)/int64(time.Second)), 1), maxMark)
+}
+
+// wantedMark is how much has to be there to wake the reader, who asks. The caller holds mu.
+func (f *tcpFeed) wantedMark() int {
+	if f.urgent.Load() && !f.coalesced {
+		return 1
+	}
+	return f.media(overfull)
+}
+
+// takesTurns says whether the read that comes waits for its turn, and for no single byte.
+func (f *tcpFeed) takesTurns() bool {
+	turns := f.raw != nil && f.rate > 0 && f.urgent.Load() && f.crowd.crowded()
+	if turns != f.coalesced {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.coalesced = turns
+		f.setMark(f.wantedMark())
+	}
+	return turns
 }
 
 // setUrgent implements feed.
@@ -326,8 +407,23 @@ func (f *tcpFeed) setUrgent(urgent bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.urgent.Store(urgent)
-	if urgent && f.mark > 1 {
+	f.count(urgent)
+	if urgent && !f.coalesced && f.mark > 1 {
 		f.setMark(1) // wakes the reader where something waits below the mark
+	}
+}
+
+// count has the camera among the watched ones, or not. The caller holds mu.
+func (f *tcpFeed) count(watched bool) {
+	watched = watched && f.raw != nil && !f.over
+	if watched == f.counted {
+		return
+	}
+	f.counted = watched
+	if watched {
+		f.crowd.watch(1)
+	} else {
+		f.crowd.watch(-1)
 	}
 }
 

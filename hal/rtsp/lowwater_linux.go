@@ -23,6 +23,15 @@ func receive(fd uintptr, p []byte) (int, error) {
 	}
 }
 
+// unread is how many bytes a socket holds that were not read, whatever its low-water mark is.
+func unread(fd uintptr) int {
+	var n int32
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_IOCTL, fd, syscall.TIOCINQ, uintptr(unsafe.Pointer(&n))); errno != 0 {
+		return 0 // a read will say what is wrong
+	}
+	return int(n)
+}
+
 // setLowWater sets how many bytes have to be there before the socket counts as readable.
 func setLowWater(c *net.TCPConn, bytes int) error {
 	raw, err := c.SyscallConn()

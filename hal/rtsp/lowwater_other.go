@@ -14,3 +14,6 @@ const canReceive = false
 
 // receive is for systems that have it.
 func receive(uintptr, []byte) (int, error) { return 0, errors.ErrUnsupported }
+
+// unread is for systems that have receive.
+func unread(uintptr) int { return 0 }
