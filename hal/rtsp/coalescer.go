@@ -26,7 +26,8 @@ type coalescer struct {
 }
 
 // together is the coalescer of all cameras. At sixteen with sound it costs the same either way. What a
-// camera sends before its time is found within 8 ms. Only a read tells that the other end is gone, hence one every 100 ms.
+// camera sends before its time is found within 8 ms. Only a read tells that the other end is gone, hence one every 100 ms
+// or little more: a look takes its time, too.
 var together = &coalescer{ //nolint:gochecknoglobals // it saves by being one
 	many: 16, every: 2 * time.Millisecond, early: 4, looks: 50, clock: hal.NewClock(),
 }
@@ -36,7 +37,6 @@ type turn struct {
 	come   chan struct{} // holds one token: something is to be read, or has to be looked into
 	unread func() int    // bytes in the socket; negative: it is closed
 	expect expectation
-	found  int  // bytes at the last look
 	left   int  // looks
 	queued bool // among waiting
 }
@@ -63,11 +63,10 @@ func (c *coalescer) watch(cameras int32) { c.watched.Add(cameras) }
 // crowded says whether there are enough of them.
 func (c *coalescer) crowded() bool { return c.watched.Load() >= c.many }
 
-// wait returns at the look at which there is something to read, or when it was called. The socket was
-// read to its end.
+// wait returns at the look at which there is something to read, or when it was called.
 func (c *coalescer) wait(t *turn, expect expectation) {
 	c.mu.Lock()
-	t.expect, t.found, t.left = expect, 0, c.looks
+	t.expect, t.left = expect, c.looks
 	if !t.queued {
 		t.queued = true
 		if c.waiting = append(c.waiting, t); len(c.waiting) == 1 {
@@ -106,7 +105,7 @@ func (c *coalescer) look() {
 	}
 }
 
-// passes says whether a camera goes on waiting. Sound does, for its picture: nobody is sent it earlier.
+// passes says whether a camera goes on waiting. Sound does, until its picture may come: it is sent on with that.
 func (c *coalescer) passes(t *turn, now int64) bool {
 	if t.left--; t.left == 0 {
 		return false
@@ -115,8 +114,6 @@ func (c *coalescer) passes(t *turn, now int64) bool {
 	if early && t.left%c.early != 0 {
 		return true
 	}
-	before := t.found
-	t.found = t.unread()
-	picture := t.found > t.expect.sound || t.found > before && !early
-	return t.found >= 0 && !picture
+	n := t.unread()
+	return n == 0 || n > 0 && n <= t.expect.sound && early
 }

@@ -29,8 +29,9 @@ const (
 	liveTick = 500 * time.Millisecond
 	// rateWindow is how long the rate is measured before the mark follows it.
 	rateWindow = 500 * time.Millisecond
-	// maxSound bounds the sound that waits for a picture.
-	maxSound = 4 << 10
+	// maxSound and soundWait bound the sound that waits for a picture.
+	maxSound  = 4 << 10
+	soundWait = 40 * time.Millisecond
 	// maxMark bounds the mark.
 	maxMark = maxBlock / 2
 	// feedEvery is how often gortsplib is told that media arrives, so that it does not take the
@@ -132,14 +133,9 @@ func (f *tcpFeed) frame(item []byte) error {
 		return nil
 	}
 	ch := f.channels[f.uses[item[1]]-1]
-	if ch.rtcp || ch.track != f.source.ref {
-		f.aside += len(item)
-	}
 	if !ch.rtcp {
 		ch.track.rtp(item[4:], f.readAt)
-		if ch.track == f.source.ref {
-			f.follow(&ch.track.p, ch.track.interval)
-		}
+		f.follow(ch.track, len(item))
 		return nil
 	}
 	if err := f.mail(item); err != nil {
@@ -154,14 +150,19 @@ func (f *tcpFeed) frame(item []byte) error {
 	return nil
 }
 
-// follow expects what comes after a packet of a picture: the rest of it in a moment, else the next in an
-// interval, give or take a tenth, with as much sound before it as of late and half as much again.
-func (f *tcpFeed) follow(p *packet, interval time.Duration) {
-	if f.aside > 0 {
+// follow expects what comes after a packet. After part of a picture the rest comes in a moment; after all of it the
+// next one in an interval, give or take a tenth, and until then as much sound as of late and half as much again.
+func (f *tcpFeed) follow(t *track, bytes int) {
+	switch {
+	case t != f.source.ref:
+		if !t.track.Codec.IsVideo() {
+			f.aside += bytes
+		}
+	case !t.p.marker:
+		f.expect = expectation{next: f.readAt}
+	default:
 		f.sound, f.aside = max(f.aside, f.sound-f.sound/8), 0
-	}
-	if f.expect = (expectation{next: f.readAt}); p.marker {
-		f.expect = expectation{f.readAt + int64(interval)*9/10, min(f.sound+f.sound/2, maxSound)}
+		f.expect = expectation{f.readAt + int64(min(t.interval*9/10, soundWait)), min(f.sound+f.sound/2, maxSound)}
 	}
 }
 
@@ -252,6 +253,7 @@ func (f *tcpFeed) readDirect() error {
 			f.settle()
 			f.crowd.wait(&f.turn, f.expect)
 		}
+		f.drained = false // who called has looked
 		return f.raw.Control(f.look)
 	}
 	err := f.raw.Read(f.receive)

@@ -122,4 +122,16 @@ func TestTurns(t *testing.T) {
 		_, err := begin(t).Read(t.Context())
 		require.ErrorIs(t, err, hal.ErrStalled)
 	})
+	t.Run("who was late and is not watched any more calls no camera silent", func(t *testing.T) { // H4
+		t.Parallel()
+		r := begin(t)
+		r.Aged(time.Hour)
+		time.AfterFunc(10*time.Millisecond, func() {
+			r.SetUrgent(false)
+			r.cue <- interleave(0, r.cam.shoot(fill(3000, 0x65, 0x88))...)
+		})
+		f, err := r.Read(t.Context())
+		require.NoError(t, err)
+		f.Release()
+	})
 }
