@@ -65,6 +65,14 @@ func NewArena(cfg ArenaConfig) *Arena {
 // ErrArenaFull and can wait then asks again. One goroutine waits.
 func (a *Arena) Freed() <-chan struct{} { return a.freed }
 
+// Due says whether memory is to come home: frames are on loan, or something came since Freed was last received. Whoever
+// was refused and asks in vain has too small a limit.
+func (a *Arena) Due() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.held() > 0 || len(a.freed) > 0
+}
+
 func (a *Arena) tell() {
 	select {
 	case a.freed <- struct{}{}:
@@ -220,12 +228,21 @@ type ArenaStats struct {
 func (a *Arena) Stats() ArenaStats {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := ArenaStats{Chunks: len(a.chunks), Bytes: a.bytes}
+	return ArenaStats{Held: a.held(), Chunks: len(a.chunks), Bytes: a.bytes}
+}
+
+// held is how many frames are on loan, the last of a chunk until the chunk is home. The caller holds mu.
+func (a *Arena) held() (n int) {
 	for _, c := range a.chunks {
-		s.Held += int(c.owed.Load())
-		if c.open {
-			s.Held += c.lent
+		owed := int(c.owed.Load())
+		switch {
+		case c.open:
+			n += owed + c.lent
+		case owed > 0:
+			n += owed
+		case !slices.Contains(a.free, c): // who released the last one waits for mu
+			n++
 		}
 	}
-	return s
+	return n
 }

@@ -51,7 +51,7 @@ func (l *lender) wait(ctx context.Context, n int, cause error) error {
 	if !errors.Is(cause, pool.ErrArenaFull) {
 		return cause
 	}
-	if l.arena.Stats().Held == 0 {
+	if !l.arena.Due() {
 		return fmt.Errorf("a frame of %d bytes: %w: raise the limit of the memory for frames", n, cause)
 	}
 	if l.impatient {

@@ -121,13 +121,8 @@ func (s *Source) wait(ctx context.Context, cause error) error {
 	if !errors.Is(cause, pool.ErrArenaFull) {
 		return cause
 	}
-	if s.arena.Stats().Held == 0 {
-		select {
-		case <-s.arena.Freed(): // meanwhile
-			return nil
-		default:
-			return cause
-		}
+	if !s.arena.Due() {
+		return cause
 	}
 	select {
 	case <-s.arena.Freed():

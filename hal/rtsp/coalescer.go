@@ -37,6 +37,7 @@ type turn struct {
 	come   chan struct{} // holds one token: something is to be read, or has to be looked into
 	unread func() int    // bytes in the socket; negative: it is closed
 	expect expectation
+	found  int  // bytes at the last look
 	left   int  // looks
 	queued bool // among waiting
 }
@@ -44,6 +45,7 @@ type turn struct {
 // expectation is what a camera is known to send.
 type expectation struct {
 	next  int64 // Mono when the next picture comes, at the soonest
+	late  int64 // when it should have come
 	sound int   // more bytes than sound comes to until then
 }
 
@@ -66,7 +68,7 @@ func (c *coalescer) crowded() bool { return c.watched.Load() >= c.many }
 // wait returns at the look at which there is something to read, or when it was called.
 func (c *coalescer) wait(t *turn, expect expectation) {
 	c.mu.Lock()
-	t.expect, t.left = expect, c.looks
+	t.expect, t.found, t.left = expect, 0, c.looks
 	if !t.queued {
 		t.queued = true
 		if c.waiting = append(c.waiting, t); len(c.waiting) == 1 {
@@ -105,7 +107,7 @@ func (c *coalescer) look() {
 	}
 }
 
-// passes says whether a camera goes on waiting. Sound does, until its picture may come: it is sent on with that.
+// passes says whether a camera goes on waiting. Sound does, until its picture comes or is late: it is sent on with that.
 func (c *coalescer) passes(t *turn, now int64) bool {
 	if t.left--; t.left == 0 {
 		return false
@@ -114,6 +116,14 @@ func (c *coalescer) passes(t *turn, now int64) bool {
 	if early && t.left%c.early != 0 {
 		return true
 	}
-	n := t.unread()
-	return n == 0 || n > 0 && n <= t.expect.sound && early
+	before := t.found
+	t.found = t.unread()
+	switch {
+	case t.found < 0 || t.found > t.expect.sound:
+		return false
+	case t.found == 0:
+		return true
+	default:
+		return now < t.expect.late && (early || t.found == before)
+	}
 }

@@ -26,7 +26,7 @@ func (c *coalescer) line() int {
 // Issue, Build 3: a picture is found at the next look; before its time a camera is looked at less often, sound waits
 // for its picture, and who sends nothing is read all the same.
 func TestACameraIsReadAtTheLookThatFindsAPicture(t *testing.T) {
-	const picture, sound, period = 5000, 300, 36 * time.Millisecond
+	const picture, sound, period, late = 5000, 300, 36 * time.Millisecond, 44 * time.Millisecond
 	type lot struct {
 		at    time.Duration
 		bytes int
@@ -44,9 +44,9 @@ func TestACameraIsReadAtTheLookThatFindsAPicture(t *testing.T) {
 		"the same, with sound":             {[]lot{{20 * time.Millisecond, sound}, {period, 100}}, period, period, period + lookEvery, false},
 		"before its time":                  {[]lot{{7 * time.Millisecond, picture}}, period, 7 * time.Millisecond, 7*time.Millisecond + 4*lookEvery, false},
 		"the same, small, a silent camera": {[]lot{{7 * time.Millisecond, 100}}, period, 7 * time.Millisecond, 7*time.Millisecond + 4*lookEvery, true},
-		"sound, and then a picture":        {[]lot{{time.Millisecond, sound}, {22 * time.Millisecond, sound}, {31 * time.Millisecond, picture}}, period, 31 * time.Millisecond, 31*time.Millisecond + 4*lookEvery, false},
-		"sound alone":                      {[]lot{{time.Millisecond, sound}}, period, period, period + lookEvery, false},
-		"no larger than sound, too early":  {[]lot{{30 * time.Millisecond, 100}}, period, period, period + lookEvery, false},
+		"sound, and then a picture":        {[]lot{{time.Millisecond, sound}, {22 * time.Millisecond, sound}, {41 * time.Millisecond, picture}}, period, 41 * time.Millisecond, 43 * time.Millisecond, false},
+		"sound alone":                      {[]lot{{time.Millisecond, sound}}, period, late, late + lookEvery, false},
+		"no larger than sound, too early":  {[]lot{{10 * time.Millisecond, 100}}, period, late, late + lookEvery, false},
 		"nothing":                          {nil, period, 100 * time.Millisecond, 100 * time.Millisecond, false},
 		"nothing, nor is it expected":      {nil, time.Second, 100 * time.Millisecond, 100 * time.Millisecond, false},
 		"what was expected long ago":       {[]lot{{3 * time.Millisecond, 100}}, -time.Second, 4 * time.Millisecond, 4 * time.Millisecond, false},
@@ -65,7 +65,7 @@ func TestACameraIsReadAtTheLookThatFindsAPicture(t *testing.T) {
 					}
 					return there
 				})
-				expect := expectation{began + int64(tc.due), 2 * sound}
+				expect := expectation{began + int64(tc.due), began + int64(tc.due+late-period), 2 * sound}
 				if tc.soundless {
 					expect.sound = 0
 				}
@@ -123,4 +123,21 @@ func TestACrowdIsCounted(t *testing.T) {
 	}
 	c.watch(-2)
 	require.False(t, c.crowded())
+}
+
+// A small picture is found at a time at which one is expected. One that was read late, since the program stood still, leaves
+// those after it where they are due; a camera that slows down, pauses or is faster than thought is followed.
+func TestPicturesKeepTheirBeat(t *testing.T) {
+	const interval = 40 * time.Millisecond
+	ms := func(n int) int64 { return int64(n) * int64(time.Millisecond) }
+	for name, tc := range map[string]struct{ due, read, want int64 }{
+		"in time":       {ms(1000), ms(1001), ms(1000)},
+		"read late":     {ms(1000), ms(1008), ms(1000)},
+		"much too late": {ms(1000), ms(1030), ms(1020)},
+		"after a pause": {ms(1000), ms(9000), ms(8990)},
+		"early":         {ms(1000), ms(980), ms(980)},
+		"the first":     {interval.Nanoseconds(), ms(5000), ms(4990)},
+	} {
+		require.Equal(t, tc.want, inTime(tc.due, tc.read, interval), name)
+	}
 }

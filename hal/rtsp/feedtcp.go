@@ -79,10 +79,11 @@ type tcpFeed struct {
 	crowd   *coalescer // of the watched cameras
 	turn    turn       // in it
 	expect  expectation
-	aside   int  // bytes since the last picture
-	sound   int  // bytes between two pictures, of late
-	counted bool // in it; under mu
-	over    bool // under mu: nothing counts any more
+	beat    int64 // when the last picture was due
+	aside   int   // bytes since the last picture
+	sound   int   // bytes between two pictures, of late
+	counted bool  // in it; under mu
+	over    bool  // under mu: nothing counts any more
 
 	mu        sync.Mutex
 	mark      int  // as the socket has it
@@ -159,11 +160,20 @@ func (f *tcpFeed) follow(t *track, bytes int) {
 			f.aside += bytes
 		}
 	case !t.p.marker:
-		f.expect = expectation{next: f.readAt}
+		f.expect = expectation{next: f.readAt, late: f.readAt}
 	default:
 		f.sound, f.aside = max(f.aside, f.sound-f.sound/8), 0
-		f.expect = expectation{f.readAt + int64(min(t.interval*9/10, soundWait)), min(f.sound+f.sound/2, maxSound)}
+		f.beat = inTime(f.beat+int64(t.interval)*51/50, f.readAt, t.interval)
+		wait := int64(min(t.interval, soundWait))
+		f.expect = expectation{f.beat + wait*9/10, f.beat + wait*11/10, min(f.sound+f.sound/2, maxSound)}
 	}
+}
+
+// inTime is when a picture was due that was read at a time: then, but for a delay of up to a quarter of the interval.
+// Were each due an interval after the last was read, small ones that are read late would be so from then on. What
+// came too early once is made up for by a fiftieth at each picture.
+func inTime(due, readAt int64, interval time.Duration) int64 {
+	return min(max(due, readAt-int64(interval)/4), readAt)
 }
 
 func (f *tcpFeed) mail(item []byte) error {

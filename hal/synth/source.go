@@ -324,12 +324,11 @@ func (s *source) readPicture(ctx context.Context, at time.Duration) (f hal.Frame
 // waits until some comes home.
 func (s *source) room(ctx context.Context, size int) (pool.Buffer, error) {
 	for {
-		nobody := s.arena.Stats().Held == 0
 		b, err := s.arena.Get(size)
 		if err == nil || !s.cfg.Fast {
 			return b, err
 		}
-		if nobody {
+		if !s.arena.Due() {
 			return b, fmt.Errorf("synthetic camera: a larger arena is needed: %w", err)
 		}
 		select {
