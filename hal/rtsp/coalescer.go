@@ -13,7 +13,7 @@ import (
 // network cards and their drivers do with interrupts.
 type coalescer struct {
 	many  int32         // watched cameras from which on it pays
-	every time.Duration // between two looks: what a frame waits in its socket at most
+	every time.Duration // between two looks
 	early int           // of so many looks one is at a camera of which nothing is expected yet
 	looks int           // that find nothing, until the camera is read anyway
 	clock *hal.Clock
@@ -40,13 +40,6 @@ type turn struct {
 	found  int  // bytes at the last look
 	left   int  // looks
 	queued bool // among waiting
-}
-
-// expectation is what a camera is known to send.
-type expectation struct {
-	next  int64 // Mono when the next picture comes, at the soonest
-	late  int64 // when it should have come
-	sound int   // more bytes than sound comes to until then
 }
 
 func newTurn(unread func() int) turn { return turn{come: make(chan struct{}, 1), unread: unread} }

@@ -29,9 +29,6 @@ const (
 	liveTick = 500 * time.Millisecond
 	// rateWindow is how long the rate is measured before the mark follows it.
 	rateWindow = 500 * time.Millisecond
-	// maxSound and soundWait bound the sound that waits for a picture.
-	maxSound  = 4 << 10
-	soundWait = 40 * time.Millisecond
 	// maxMark bounds the mark.
 	maxMark = maxBlock / 2
 	// feedEvery is how often gortsplib is told that media arrives, so that it does not take the
@@ -76,18 +73,15 @@ type tcpFeed struct {
 	patient int64       // until when the deadline that was set will do, while urgent
 	hurried atomic.Bool // interrupt has set another
 
-	crowd   *coalescer // of the watched cameras
-	turn    turn       // in it
-	expect  expectation
-	beat    int64 // when the last picture was due
-	aside   int   // bytes since the last picture
-	sound   int   // bytes between two pictures, of late
-	counted bool  // in it; under mu
-	over    bool  // under mu: nothing counts any more
+	crowd    *coalescer // of the watched cameras
+	turn     turn       // in it
+	forecast forecast   // of what comes until the next one
 
 	mu        sync.Mutex
 	mark      int  // as the socket has it
 	coalesced bool // reads wait for their turn; the reader writes it
+	counted   bool // in the crowd
+	over      bool // closed: it is not counted any more
 }
 
 type channel struct {
@@ -136,7 +130,7 @@ func (f *tcpFeed) frame(item []byte) error {
 	ch := f.channels[f.uses[item[1]]-1]
 	if !ch.rtcp {
 		ch.track.rtp(item[4:], f.readAt)
-		f.follow(ch.track, len(item))
+		f.forecast.follow(ch.track, len(item), f.readAt)
 		return nil
 	}
 	if err := f.mail(item); err != nil {
@@ -149,31 +143,6 @@ func (f *tcpFeed) frame(item []byte) error {
 		f.source.stats.malformed.Add(1)
 	}
 	return nil
-}
-
-// follow expects what comes after a packet. After part of a picture the rest comes in a moment; after all of it the
-// next one in an interval, give or take a tenth, and until then as much sound as of late and half as much again.
-func (f *tcpFeed) follow(t *track, bytes int) {
-	switch {
-	case t != f.source.ref:
-		if !t.track.Codec.IsVideo() {
-			f.aside += bytes
-		}
-	case !t.p.marker:
-		f.expect = expectation{next: f.readAt, late: f.readAt}
-	default:
-		f.sound, f.aside = max(f.aside, f.sound-f.sound/8), 0
-		f.beat = inTime(f.beat+int64(t.interval)*51/50, f.readAt, t.interval)
-		wait := int64(min(t.interval, soundWait))
-		f.expect = expectation{f.beat + wait*9/10, f.beat + wait*11/10, min(f.sound+f.sound/2, maxSound)}
-	}
-}
-
-// inTime is when a picture was due that was read at a time: then, but for a delay of up to a quarter of the interval.
-// Were each due an interval after the last was read, small ones that are read late would be so from then on. What
-// came too early once is made up for by a fiftieth at each picture.
-func inTime(due, readAt int64, interval time.Duration) int64 {
-	return min(max(due, readAt-int64(interval)/4), readAt)
 }
 
 func (f *tcpFeed) mail(item []byte) error {
@@ -261,7 +230,7 @@ func (f *tcpFeed) readDirect() error {
 	if f.coalesced {
 		if !f.more {
 			f.settle()
-			f.crowd.wait(&f.turn, f.expect)
+			f.crowd.wait(&f.turn, f.forecast.expect)
 		}
 		f.drained = false // who called has looked
 		return f.raw.Control(f.look)
