@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/millrace-video/millrace/hal"
@@ -34,7 +36,7 @@ func backends() []string { return []string{"turbojpeg", "gojpeg"} }
 
 // rounds is how often each number of workers has its turn in a run: one after the other, so that a load
 // from elsewhere hits all of them.
-const rounds = 3
+const rounds = 6
 
 func (b *Encode) defaults() {
 	if b.Size == (encode.Size{}) {
@@ -99,6 +101,11 @@ func (b *Encode) beside(ctx context.Context, r *Report, stills *stills) (err err
 
 // backend measures one encoder with each number of workers in turn.
 func (b *Encode) backend(ctx context.Context, r *Report, name string, stills *stills) error {
+	pace, leave := context.WithCancel(ctx)
+	var pacing sync.WaitGroup
+	pacing.Go(func() { hal.PaceProcessors(pace, hal.NewClock(), slog.New(slog.DiscardHandler)) }) // as millrace run does
+	defer pacing.Wait()
+	defer leave()
 	want, err := b.once(ctx, name, 1, stills, &checker{}, 0) // each picture once
 	if errors.Is(err, errOtherBackend) {
 		r.Tell("%s is not installed", name)

@@ -15,8 +15,8 @@ import (
 // the other in one go.
 type Record struct {
 	Channels []int         // of each measurement; default 8, 64, 128; 8 in a short run
-	Window   time.Duration // in which is measured; default 20 s; 5 s in a short run
-	WarmUp   time.Duration // before it, once every camera plays; default 8 s; 3 s in a short run
+	Window   time.Duration // in which is measured; default 10 s
+	WarmUp   time.Duration // before it, once every camera plays; default 6 s; 3 s in a short run
 	Clip     ClipSpec      // default 1080p H.264 of 4.1 Mbit/s and a key frame in 50
 	Packets  bool          // cameras write each packet by itself, not each access unit
 	Viewers  bool          // ours once more with a live viewer at each camera, and what viewers cost by themselves
@@ -50,9 +50,9 @@ const (
 func CapacitySteps() []int { return []int{256, 300, 350, 400, 450, 500} }
 
 func (b *Record) withDefaults(short bool) {
-	channels, window, warmUp := []int{8, 64, 128}, 20*time.Second, 8*time.Second
+	channels, window, warmUp := []int{8, 64, 128}, 10*time.Second, 6*time.Second
 	if short {
-		channels, window, warmUp = []int{8}, 5*time.Second, 3*time.Second
+		channels, warmUp = []int{8}, 3*time.Second
 	}
 	if len(b.Channels) == 0 {
 		b.Channels = channels

@@ -14,8 +14,8 @@ type benchRecord struct {
 	benchFlags
 
 	Channels []int         `placeholder:"N,…" help:"Cameras of each measurement. Default: 8,64,128; 8 with --short."`
-	Time     time.Duration `placeholder:"TIME" help:"The window that is measured. Default: 20s; 5s with --short."`
-	WarmUp   time.Duration `placeholder:"TIME" help:"From when all cameras play to the window. Default: 8s; 3s with --short."`
+	Time     time.Duration `placeholder:"TIME" help:"The window that is measured. Default: 10s."`
+	WarmUp   time.Duration `placeholder:"TIME" help:"From when all cameras play to the window. Default: 6s; 3s with --short."`
 	Codec    string        `enum:"h264,h265" default:"h264" help:"Of the cameras: h264 or h265. Default: ${default}."`
 	Size     string        `default:"1920x1080" placeholder:"WxH" help:"Of the cameras. Default: ${default}."`
 	Bitrate  int           `default:"4100" placeholder:"KBIT/S" help:"Of a camera, sound included. Default: ${default}."`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -233,6 +234,9 @@ func (e *encoder) encode(j *job, c coder) {
 		}
 	}
 	j.done <- struct{}{}
+	// Who works for 10 ms without a break, and is in C by then, has Go's monitor take its processor away
+	// and look for more of that every 20 µs.
+	runtime.Gosched()
 }
 
 // Read implements hal.Encoder.

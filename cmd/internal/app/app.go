@@ -93,7 +93,10 @@ func (a *App) Run(ctx context.Context, ready func(Summary)) (err error) {
 	if err != nil {
 		return errors.Join(err, a.leave(context.WithoutCancel(ctx)))
 	}
-	pacing := workers.Go(func() error { return paceProcessors(ctx, a.clock, a.log) }, nil)
+	pacing := workers.Go(func() error {
+		hal.PaceProcessors(ctx, a.clock, a.log)
+		return nil
+	}, nil)
 	ready(a.summary(listener.Addr().String()))
 	<-ctx.Done()
 	a.log.Info("leaving: sources end, queues drain, files are finished; a second signal ends at once")
