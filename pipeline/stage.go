@@ -33,7 +33,7 @@ type Env struct {
 	Channel string
 	Workers *pool.Workers // the channel's; a stage may run as many jobs as its Extra says
 	Clock   *hal.Clock
-	Log     *slog.Logger
+	Log     *slog.Logger  // names channel and stage with all it writes
 	Reserve *pool.Reserve // for arenas: the engine's; nil where a stage is opened without one
 
 	// Out passes a frame on, with its reference, whatever it returns. One goroutine at a time

@@ -27,7 +27,7 @@ func (s *Stage) start(ctx context.Context) error {
 			}
 			errs = append(errs, err)
 			s.except = append(s.except, info.Name)
-			s.env.Log.Warn("encoder does not open", "channel", s.env.Channel, "stage", s.cfg.Name, "encoder", info.Name, "cause", err)
+			s.env.Log.Warn("encoder does not open", "encoder", info.Name, "cause", err)
 			continue
 		}
 		return s.enter(one)
@@ -51,8 +51,7 @@ func (s *Stage) encoders(ctx context.Context) (hal.Codec, []hal.EncoderInfo, err
 		return codec, infos, err
 	}
 	if s.using.Load() == nil {
-		s.env.Log.Warn("no encoder for H.264: raw pictures become JPEG", "channel", s.env.Channel, "stage", s.cfg.Name,
-			"remedy", "install Debian's libopenh264-7", "cause", err)
+		s.env.Log.Warn("no encoder for H.264: raw pictures become JPEG", "remedy", "install Debian's libopenh264-7", "cause", err)
 	}
 	infos, err = s.reg.Encoders(ctx, hal.MJPEG, s.cfg.Prefer...)
 	return hal.MJPEG, infos, err
@@ -93,8 +92,7 @@ func (s *Stage) enter(one *session) error {
 	}
 	s.current = one
 	if old := s.using.Swap(&one.info); old == nil || old.Name != one.info.Name {
-		s.env.Log.Info("encoder in use", "channel", s.env.Channel, "stage", s.cfg.Name,
-			"encoder", one.info.Name, "detail", one.info.Detail, "input", one.fit.track().String())
+		s.env.Log.Info("encoder in use", "encoder", one.info.Name, "detail", one.info.Detail, "input", one.fit.track().String())
 	}
 	return nil
 }
@@ -123,8 +121,7 @@ func (s *Stage) fail(err error) error {
 	if times >= patience {
 		s.except = append(s.except, one.info.Name)
 	}
-	s.env.Log.Warn("encoder failed", "channel", s.env.Channel, "stage", s.cfg.Name,
-		"encoder", one.info.Name, "cause", err, "times", times, "given_up", times >= patience)
+	s.env.Log.Warn("encoder failed", "encoder", one.info.Name, "cause", err, "times", times, "given_up", times >= patience)
 	return s.outlet.end(false)
 }
 
@@ -151,7 +148,7 @@ func (s *Stage) drop() {
 	s.current = nil
 	one.dropped.Store(true)
 	if err := one.Close(); err != nil {
-		s.env.Log.Warn("encoder does not close", "channel", s.env.Channel, "stage", s.cfg.Name, "encoder", one.info.Name, "cause", err)
+		s.env.Log.Warn("encoder does not close", "encoder", one.info.Name, "cause", err)
 	}
 	select {
 	case <-one.done:

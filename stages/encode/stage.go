@@ -128,7 +128,7 @@ func (s *Stage) Open(ctx context.Context, env pipeline.Env) error {
 			return errors.Join(fmt.Errorf("%w: stage %s: no encoder for %s on this machine", hal.ErrUnsupported, s.cfg.Name, codec), err)
 		}
 		if err != nil {
-			env.Log.Warn("encoders that cannot be used", "channel", env.Channel, "stage", s.cfg.Name, "cause", err)
+			env.Log.Warn("encoders that cannot be used", "cause", err)
 		}
 	}
 	s.arena = pool.NewArena(pool.ArenaConfig{Max: s.cfg.ArenaMax, Reserve: env.Reserve})
