@@ -78,7 +78,7 @@ func TestProcessorsFollowTheWork(t *testing.T) {
 	runtime.SetDefaultGOMAXPROCS()
 	all := runtime.GOMAXPROCS(0)
 	if all == 1 {
-		t.Skip("this machine has one processor")
+		t.Skip("this machine has one processor: TestOneProcessorIsLeftAsItIs is what holds there")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -104,6 +104,15 @@ func TestProcessorsFollowTheWork(t *testing.T) {
 	cancel()
 	pacing.Wait()
 	require.Equal(t, all, runtime.GOMAXPROCS(0))
+}
+
+// With one processor there is nothing to choose from.
+func TestOneProcessorIsLeftAsItIs(t *testing.T) {
+	t.Setenv("GOMAXPROCS", "")
+	defer runtime.SetDefaultGOMAXPROCS()
+	runtime.GOMAXPROCS(1)
+	PaceProcessors(t.Context(), NewClock(), slog.New(slog.DiscardHandler)) // returns at once
+	require.Equal(t, 1, runtime.GOMAXPROCS(0))
 }
 
 func TestASpreadIsOneAllOrOneMore(t *testing.T) {
